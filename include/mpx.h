@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * mpx.h - Python's multiprocessing for C: `#include <mpx.h>` is the
+ * `import multiprocessing` of C. One header per module stands behind it, and
+ * each of them is its own manual:
+ *
+ *   mpx/process.h   Process, current_process, active_children, cpu_count
+ *   mpx/sync.h      Lock, RLock
+ *   mpx/value.h     Value, Array
+ *   mpx/memory.h    memory shared by all processes of the family
+ *   mpx/queue.h     Queue
+ *   mpx/pool.h      Pool, AsyncResult
+ *
+ * Six rules hold for every function:
+ *
+ *  1. A constructor returns a pointer, or NULL with errno. An operation returns
+ *     0 (or a count), or -1 with errno. Nothing prints, aborts, or installs a
+ *     signal handler in your process.
+ *  2. A constructor with options takes keyword arguments:
+ *     mpx_pool_new(.processes = 4). A field left out is Python's default.
+ *     The function behind it (mpx_pool_create) serves C++ and bindings.
+ *  3. Timeouts are seconds, a double, the last argument, on the monotonic
+ *     clock: MPX_FOREVER waits, 0 (or less) polls, NaN is EINVAL. Not in time
+ *     is always ETIMEDOUT. A signal never stretches a wait nor ends it early.
+ *  4. _new/_free make and free (free takes NULL); otherwise Python's own verbs.
+ *  5. A shared object (lock, value, array, queue, pool, result) and memory from
+ *     mpx_malloc has the same address in every process of the *family*: the
+ *     process that first called the library and all that descend from it by
+ *     fork, also those that were forked before the object was made. So such a
+ *     pointer may be put into a queue or given to a pool's task.
+ *  6. Any process of the family may be killed at any instruction. The others
+ *     never wait for it: they learn of it within a tenth of a second, as
+ *     EOWNERDEAD where something may be half-done.
+ *
+ * errno, everywhere the same:
+ *
+ *   ETIMEDOUT   not in time; also empty or full with timeout 0
+ *   EPIPE       the queue is closed (and, for get, drained)
+ *   EMSGSIZE    the buffer is too small (the message is still there), or the
+ *               message is larger than the queue may ever hold
+ *   EOWNERDEAD  from acquire: you hold it, but a holder died inside;
+ *               from a task: its worker died
+ *   ECANCELED   the task was abandoned by terminate
+ *   EPERM       not the holder, or not the parent
+ *   EOVERFLOW   released once too often
+ *   EBUSY       wrong state: started twice, freed while running, pool closed
+ *   ECHILD      not started, or its status was taken by somebody else's wait
+ *   EAGAIN      exit code not known yet; or the system has no process to give
+ *   ERANGE      index or number outside
+ *   EINVAL      bad argument: NULL, a pointer that is no such object, unknown
+ *               typecode, NaN timeout, a size that overflows
+ *   ENOMEM      no memory, in the family's heap or in the process
+ *
+ * Environment: MPX_CPU_COUNT (what mpx_cpu_count returns), MPX_HEAP_SIZE
+ * (address space reserved for shared memory: 512M, 64G ...; default 64G, halved
+ * until the system agrees). Both are ignored in set-user-ID programs.
+ */
+#ifndef MPX_H
+#define MPX_H
+
+#include <mpx/memory.h>
+#include <mpx/pool.h>
+#include <mpx/process.h>
+#include <mpx/queue.h>
+#include <mpx/sync.h>
+#include <mpx/value.h>
+#include <mpx/version.h>
+
+#endif

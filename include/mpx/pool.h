@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * mpx/pool.h - multiprocessing.Pool: run a function on many inputs, on all cores.
+ *
+ *     static int square(const void *in, void *out)
+ *     {
+ *             int x = *(const int *)in;
+ *             *(int *)out = x * x;
+ *             return 0;
+ *     }
+ *
+ *     int xs[10] = {...}, squares[10];
+ *     mpx_pool *pool = mpx_pool_new();
+ *     mpx_pool_map(pool, square, xs, squares, 10);
+ *     mpx_pool_free(pool);
+ *
+ * A pool is a fixed set of worker processes, forked when it is made, and a small
+ * supervisor process that looks after them: the calling program gets no threads
+ * and no signals of ours. Make it before you start threads if you can.
+ *
+ * A task gets a pointer to one input and a pointer to where its result belongs.
+ * It returns 0, or a positive errno value: that is then what map, apply or get
+ * fails with (it travels as an exception does in Python). mpx_fail adds words.
+ *
+ * Functions are called by address: they must have been in the program (or a
+ * library loaded) when the pool was made. A worker sees the memory of the
+ * program as it was then, plus the family's heap as it is.
+ *
+ * Inputs and outputs that are already in the family's heap (mpx_malloc, an
+ * Array) are used in place. All others are copied once.
+ *
+ * A worker that dies costs the one task that it was running, which fails with
+ * EOWNERDEAD; all others still run, and the worker is replaced. In Python such a
+ * pool hangs (bpo-22393).
+ *
+ * Workers ignore SIGINT: at Ctrl-C the program decides, and if it ends, so do they.
+ * What a task writes to stdio is flushed when its chunk of tasks is done.
+ *
+ * https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool
+ */
+#ifndef MPX_POOL_H
+#define MPX_POOL_H
+
+#include <mpx/version.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mpx_pool mpx_pool;
+typedef struct mpx_result mpx_result;
+
+/** Reads *in, writes *out, returns 0 or a positive errno value. */
+typedef int mpx_task(const void *in, void *out);
+
+typedef struct mpx_pool_options {
+	size_t size;                    /**< sizeof of this struct; filled in by mpx_pool_new */
+	int processes;                  /**< how many workers; 0: mpx_cpu_count() */
+	int (*initializer)(void *args); /**< run first in each worker; not 0: it failed */
+	void *initargs;                 /**< handed to it; the memory of when the pool was made */
+} mpx_pool_options;
+
+/** Options of one map or apply: MPX_TASK(.chunksize = 100), or NULL. */
+typedef struct mpx_task_options {
+	size_t size;      /**< sizeof of this struct; filled in by MPX_TASK */
+	size_t chunksize; /**< items that a worker takes at a time; 0: chosen for you */
+} mpx_task_options;
+#ifndef __cplusplus
+#define MPX_TASK(...) (&(mpx_task_options){.size = sizeof(mpx_task_options), __VA_ARGS__})
+#endif
+
+/** What went wrong with a task: of a map, the failed one with the lowest index. */
+typedef struct mpx_failure {
+	size_t index;      /**< of the item; 0 for apply */
+	pid_t pid;         /**< of the worker; 0 if no worker had it */
+	int error;         /**< errno value: the task's, EOWNERDEAD, ECANCELED */
+	int exit_status;   /**< how its worker ended, if it did; -1 if not by exit */
+	int signal;        /**< the signal that ended its worker; 0 if none did */
+	char message[128]; /**< what the task said with mpx_fail, or one of ours */
+} mpx_failure;
+
+/**
+ * Pool(processes, initializer, initargs). Free with mpx_pool_free. When it
+ * returns, the workers have been forked; initializers may still be running. An
+ * initializer that fails or dies is tried again in a new worker a few times, then the
+ * pool is broken: every task fails with what the initializer returned
+ * (EOWNERDEAD if it died). Fails with EINVAL (processes below 0 or above 1024),
+ * EAGAIN, ENOMEM, EMFILE.
+ *
+ * Threads: safe.
+ * Fork: every process of the family may submit work to it; only the one that
+ *       made it may join and free it.
+ * Signals: not async-signal-safe.
+ * Blocks: until the workers are forked.
+ */
+MPX_API mpx_pool *mpx_pool_create(const mpx_pool_options *options);
+#ifndef __cplusplus
+#define mpx_pool_new(...) \
+	mpx_pool_create(&(mpx_pool_options){.size = sizeof(mpx_pool_options), __VA_ARGS__})
+#endif
+
+/**
+ * Pool.map(): mpx_pool_map(pool, fn, in, out, n) runs fn on in[0] ... in[n - 1]
+ * and stores the results in out[0] ... out[n - 1]; the macro takes the sizes of
+ * the elements from the types of in and out. mpx_pool_map_sized says them: in
+ * may be NULL with in_size 0, likewise out.
+ *
+ * As in Python, all items are run even if some fail. Then it fails with the
+ * error of the failed item with the lowest index (see mpx_pool_last_failure);
+ * the results of the others are in out, those of failed items unspecified. Other
+ * failures: EBUSY (closed), ECANCELED (terminated meanwhile), EINVAL (also:
+ * sizes that overflow), ENOMEM. n may be 0.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: until all is done (mpx_pool_map_async and mpx_result_get: with a deadline).
+ */
+MPX_API int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
+			       void *out, size_t out_size, size_t n,
+			       const mpx_task_options *options_or_null);
+#define mpx_pool_map(pool, fn, in, out, n) \
+	mpx_pool_map_sized((pool), (fn), (in), sizeof *(in), (out), sizeof *(out), (n), NULL)
+
+/**
+ * Pool.apply(): mpx_pool_apply(pool, fn, in, out) runs fn once, in a worker.
+ * Fails as map does.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: until it is done.
+ */
+#define mpx_pool_apply(pool, fn, in, out) \
+	mpx_pool_map_sized((pool), (fn), (in), sizeof *(in), (out), sizeof *(out), 1, NULL)
+
+/**
+ * Pool.apply_async(): the input is copied (unless it is in the family's heap:
+ * then keep it until the result is ready), and the call returns at once. Free the
+ * result with mpx_result_free. Fails with EBUSY (closed), EINVAL, ENOMEM.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family; so is the result.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API mpx_result *mpx_pool_apply_async(mpx_pool *pool, mpx_task *fn, const void *in,
+					 size_t in_size, size_t out_size,
+					 const mpx_task_options *options_or_null);
+
+/** Pool.map_async(): likewise for n items; the result is all of them in a row.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family; so is the result.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API mpx_result *mpx_pool_map_async(mpx_pool *pool, mpx_task *fn, const void *in,
+				       size_t in_size, size_t n, size_t out_size,
+				       const mpx_task_options *options_or_null);
+
+/**
+ * AsyncResult.get(timeout): waits, then copies the n * out_size bytes of results
+ * to out (which may be NULL). Fails with ETIMEDOUT (it goes on running), or as
+ * mpx_pool_map does (then too the results of the other items are in out). May be
+ * called again.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout.
+ */
+MPX_API int mpx_result_get(mpx_result *r, void *out, double timeout);
+
+/** AsyncResult.wait(timeout): 0 once it is ready, well or not; ETIMEDOUT.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout.
+ */
+MPX_API int mpx_result_wait(mpx_result *r, double timeout);
+
+/** AsyncResult.ready().
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API bool mpx_result_ready(mpx_result *r);
+
+/** AsyncResult.successful(): ready and nothing failed. False with EAGAIN while
+ * it is not ready (Python: ValueError).
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API bool mpx_result_successful(mpx_result *r);
+
+/**
+ * What went wrong. mpx_result_failure(r, &f) returns 0 and fills f; -1 with EAGAIN
+ * (not ready), ENOENT (nothing failed), EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t size);
+#define mpx_result_failure(r, failure) mpx_result_get_failure((r), (failure), sizeof *(failure))
+
+/**
+ * Frees the result; NULL is fine. What is still running goes on and is thrown
+ * away when done, as in Python. A result may outlive its pool.
+ *
+ * Threads: nobody else may be using r.
+ * Fork: any process of the family may free it, once.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API void mpx_result_free(mpx_result *r);
+
+/**
+ * What went wrong in this thread's last map or apply on this pool that failed;
+ * mpx_pool_last_failure(pool, &f). ENOENT if none did.
+ *
+ * Threads: each thread sees its own.
+ * Fork: safe.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_pool_get_last_failure(mpx_pool *pool, mpx_failure *failure, size_t size);
+#define mpx_pool_last_failure(pool, failure) \
+	mpx_pool_get_last_failure((pool), (failure), sizeof *(failure))
+
+/**
+ * For a task: `return mpx_fail(EIO, "cannot read %s", path);` sends words along
+ * with the error, at most 127 bytes. Returns error.
+ *
+ * Threads: safe.
+ * Fork: safe.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+#ifdef __GNUC__
+__attribute__((format(printf, 2, 3)))
+#endif
+MPX_API int mpx_fail(int error, const char *format, ...);
+
+/** How many workers the pool was made with. -1 with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_pool_processes(mpx_pool *pool);
+
+/**
+ * Pool.close(): no more work is taken (EBUSY); what was submitted still runs,
+ * then the workers end. Closing twice is fine.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API int mpx_pool_close(mpx_pool *pool);
+
+/**
+ * Pool.terminate(): everything outstanding fails with ECANCELED at once (in
+ * Python it never completes), idle workers end, busy ones get SIGTERM shortly and
+ * SIGKILL a second later.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API int mpx_pool_terminate(mpx_pool *pool);
+
+/**
+ * Pool.join(timeout): after close or terminate (EBUSY otherwise), waits until
+ * all workers have ended. Fails with ETIMEDOUT, EPERM (another process made the
+ * pool). May be repeated.
+ *
+ * Threads: safe.
+ * Fork: only in the process that made the pool.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout.
+ */
+MPX_API int mpx_pool_join(mpx_pool *pool, double timeout);
+
+/**
+ * Terminates and joins, as leaving Python's `with Pool()` does, and frees it; NULL
+ * is fine. Results stay valid until they are freed. Does nothing (EPERM) in a
+ * process that did not make the pool.
+ *
+ * Threads: nobody else may be using the pool.
+ * Fork: only in the process that made the pool.
+ * Signals: not async-signal-safe.
+ * Blocks: about two seconds at most, if a task ignores SIGTERM.
+ */
+MPX_API void mpx_pool_free(mpx_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * mpx/queue.h - multiprocessing.Queue: messages between processes.
+ *
+ *     mpx_queue *q = mpx_queue_new();
+ *
+ *     mpx_queue_put(q, &x, sizeof x, MPX_FOREVER);            (one process)
+ *     mpx_queue_get(q, &x, sizeof x, MPX_FOREVER);            (another)
+ *     mpx_queue_free(q);
+ *
+ * Any number of processes and threads may put and get. A message is a run of
+ * bytes of any length, 0 included. Messages of one producer arrive in the order
+ * in which it put them. Pointers to shared objects may be sent as they are.
+ *
+ * There is no feeder thread: when put returns 0 the message is in shared memory,
+ * and its producer may end, or be killed, or be joined before anybody reads.
+ * Whoever is killed, at any instruction: every message whose put has returned is
+ * delivered once, except those that a killed consumer had already taken; a put
+ * that did not return happened whole or not at all.
+ *
+ * Free a queue when nobody else is inside a call on it.
+ *
+ * https://docs.python.org/3/library/multiprocessing.html#pipes-and-queues
+ */
+#ifndef MPX_QUEUE_H
+#define MPX_QUEUE_H
+
+#include <mpx/version.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mpx_queue mpx_queue;
+
+typedef struct mpx_queue_options {
+	size_t size;    /**< sizeof of this struct; filled in by mpx_queue_new */
+	size_t maxsize; /**< how many messages may wait; 0: as many as memory holds */
+	size_t bytes;   /**< how many bytes of messages may wait; 0: as many as memory holds */
+} mpx_queue_options;
+
+/**
+ * Queue(maxsize). Free with mpx_queue_free. Fails with EINVAL (maxsize of 2^31
+ * or more), ENOMEM.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the heap's own lock.
+ */
+MPX_API mpx_queue *mpx_queue_create(const mpx_queue_options *options);
+#ifndef __cplusplus
+#define mpx_queue_new(...) \
+	mpx_queue_create(&(mpx_queue_options){.size = sizeof(mpx_queue_options), __VA_ARGS__})
+#endif
+
+/**
+ * Queue.put(): copies size bytes from msg (NULL only if size is 0). Fails with
+ * ETIMEDOUT (full), EPIPE (closed), EMSGSIZE (larger than .bytes), ENOMEM (the
+ * heap is full; nothing was put), EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is full.
+ */
+MPX_API int mpx_queue_put(mpx_queue *q, const void *msg, size_t size, double timeout);
+
+/**
+ * Queue.get(): takes the oldest message into buf, which has room for cap bytes,
+ * and returns its size (which may be 0). Fails with ETIMEDOUT (empty), EPIPE
+ * (closed and empty), EMSGSIZE (the message is larger than cap: it stays the
+ * oldest; mpx_queue_next_size tells its size), EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is empty.
+ */
+MPX_API ssize_t mpx_queue_get(mpx_queue *q, void *buf, size_t cap, double timeout);
+
+/**
+ * The size of the oldest message, which stays where it is. Another consumer may
+ * be quicker to take it. Fails as mpx_queue_get does.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is empty.
+ */
+MPX_API ssize_t mpx_queue_next_size(mpx_queue *q, double timeout);
+
+/**
+ * Queue.qsize(): how many messages wait, at this moment. -1 with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_queue_qsize(mpx_queue *q);
+
+/** Queue.empty(): qsize is 0. Exact, unlike Python's, when nobody else is at it.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API bool mpx_queue_empty(mpx_queue *q);
+
+/** Queue.full(): as many messages wait as maxsize or bytes allow.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API bool mpx_queue_full(mpx_queue *q);
+
+/**
+ * Queue.close(), for everybody: no process puts any more (EPIPE); what is there
+ * can still be got, then get fails with EPIPE too, at once, also for those that
+ * are waiting. Closing twice is fine. (Python's closes one process's end only,
+ * which leaves its readers waiting.)
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, while another process is inside put.
+ */
+MPX_API int mpx_queue_close(mpx_queue *q);
+
+/**
+ * A file descriptor of the calling process that polls readable (poll(2),
+ * POLLIN) while the queue has a message or is closed, to wait for a queue beside
+ * sockets. The first call in a process makes it; it belongs to the queue. Do not
+ * read or close it. Where several processes get from the queue it may stay readable
+ * after another one took the message, so get with timeout 0. Fails with
+ * EMFILE, ENOSPC (64 processes poll this queue already).
+ *
+ * Threads: safe.
+ * Fork: each process asks for its own.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_queue_fileno(mpx_queue *q);
+
+/**
+ * Frees the queue and what is still in it; NULL is fine, and what is no queue is
+ * left alone.
+ *
+ * Threads: nobody else may be using q.
+ * Fork: any process of the family may free it, once. Descriptors from
+ *       mpx_queue_fileno in other processes stay open until those end.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the heap's own lock.
+ */
+MPX_API void mpx_queue_free(mpx_queue *q);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
