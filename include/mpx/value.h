@@ -75,6 +75,22 @@ static inline mpx_number mpx_number_d(double x)
 	return n;
 }
 
+/* And what is in one. */
+static inline long long mpx_number_as_i(mpx_number n)
+{
+	return n.i;
+}
+
+static inline unsigned long long mpx_number_as_u(mpx_number n)
+{
+	return n.u;
+}
+
+static inline double mpx_number_as_d(mpx_number n)
+{
+	return n.d;
+}
+
 #ifndef __cplusplus
 /* clang-format off */
 #define MPX_NUMBER(x)                                                         \
@@ -83,9 +99,9 @@ static inline mpx_number mpx_number_d(double x)
 		default: mpx_number_i)(x)
 /* The member of a mpx_number that corresponds to the type of x. */
 #define MPX_NUMBER_LIKE(x, number)                                            \
-	_Generic((x), float: (number).d, double: (number).d,                  \
-		unsigned long: (number).u, unsigned long long: (number).u,    \
-		default: (number).i)
+	_Generic((x), float: mpx_number_as_d, double: mpx_number_as_d,        \
+		unsigned long: mpx_number_as_u, unsigned long long: mpx_number_as_u, \
+		default: mpx_number_as_i)(number)
 /* The typecode of a type; '\0' for any other type. */
 #define MPX_TYPECODE(T)                                                       \
 	_Generic((T){0}, char: 'c', signed char: 'b', unsigned char: 'B',     \

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ */
+#include "base/deadline.h"
+
+#include <errno.h>
+
+int mpx__deadline(double timeout, int64_t *deadline)
+{
+	double end;
+
+	if (timeout != timeout)
+		return EINVAL;
+	if (timeout <= 0) {
+		*deadline = 0;
+		return 0;
+	}
+	end = (double)mpx__os_now() + timeout * 1e9;
+	*deadline = end >= 9e18 ? INT64_MAX : (int64_t)end + 1;
+	return 0;
+}
+
+int64_t mpx__slice_end(struct mpx__slice *slice, int64_t deadline)
+{
+	int64_t end;
+
+	if (slice->length == 0)
+		slice->length = MPX__SLICE_MIN;
+	else if (slice->length < MPX__SLICE_MAX)
+		slice->length *= 2;
+	end = mpx__os_now() + slice->length;
+	return end < deadline ? end : deadline;
+}

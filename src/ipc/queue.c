@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * multiprocessing.Queue. See queue.h for who writes what.
+ */
+#include "ipc/queue.h"
+
+#include "base/deadline.h"
+#include "shm/family.h"
+#include "shm/word.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Units of the first ring and of those that follow when it has become too small. */
+enum { FIRST_UNITS = 8192, NEXT_UNITS = 131072 };
+
+/* What stands above has happened before what stands below, for whoever looks after
+ * this process was killed in between. (To the living, the commits speak.) */
+#define THEN atomic_signal_fence(memory_order_seq_cst)
+
+static bool is_queue(const mpx_queue *q)
+{
+	return mpx__object_is(q, sizeof *q, MPX__QUEUE);
+}
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static uint64_t tag_of(mpx_queue *q)
+{
+	return (uint64_t)(uintptr_t)q;
+}
+
+/* --- notes ------------------------------------------------------------------------ */
+
+static void note(struct mpx__note *n, void *block)
+{
+	n->serial = mpx__heap_serial(block);
+	THEN;
+	atomic_store_explicit(&n->block, block, memory_order_relaxed);
+	THEN;
+}
+
+static void forget(struct mpx__note *n)
+{
+	THEN;
+	atomic_store_explicit(&n->block, NULL, memory_order_relaxed);
+}
+
+/* Frees what is noted if it still is the queue's; then forgets it. */
+static void free_noted(mpx_queue *q, struct mpx__note *n)
+{
+	void *block = atomic_load_explicit(&n->block, memory_order_relaxed);
+
+	if (block)
+		mpx__heap_free_noted(block, tag_of(q), n->serial);
+	forget(n);
+}
+
+/* --- rings ------------------------------------------------------------------------- */
+
+static struct mpx__ring *new_ring(uint32_t units, uint32_t count)
+{
+	struct mpx__ring *ring =
+		mpx__heap_alloc(sizeof *ring + (size_t)units * 8, mpx__self());
+
+	if (!ring)
+		return NULL;
+	memset(ring, 0, sizeof *ring);
+	mpx__ring_init(ring, units, count);
+	return ring;
+}
+
+/* Frees the rings that consumers have left. By the producers' guard's holder. */
+static void free_left_rings(mpx_queue *q)
+{
+	while (q->p.oldest != atomic_load(&q->c.ring)) {
+		struct mpx__ring *ring = q->p.oldest;
+
+		note(&q->p.left_ring, ring);
+		q->p.oldest = atomic_load(&ring->next);
+		THEN;
+		free_noted(q, &q->p.left_ring);
+	}
+}
+
+/* --- recovery ------------------------------------------------------------------------ */
+
+/* The holder of the producers' guard died. A put is committed once the ring's tail
+ * has moved or the fresh ring is linked; before that it never was. */
+static void recover_producers(mpx_queue *q)
+{
+	struct mpx__queue_producers *p = &q->p;
+	struct mpx__ring *fresh = atomic_load(&p->fresh_ring.block);
+
+	if (atomic_load(&p->left_ring.block) == p->oldest)
+		forget(&p->left_ring);
+	else
+		free_noted(q, &p->left_ring);
+	if (fresh && p->ring != fresh && atomic_load(&p->ring->next) == fresh)
+		p->ring = fresh;
+	if (fresh && p->ring == fresh) {
+		forget(&p->fresh_ring);
+		forget(&p->message);
+	} else if (atomic_load(&p->ring->tail) != p->tail_before) {
+		forget(&p->message);
+	} else {
+		atomic_store(&p->bytes, p->bytes_before);
+		free_noted(q, &p->message);
+		free_noted(q, &p->fresh_ring);
+	}
+	atomic_store(&p->count, mpx__position_count(atomic_load(&p->ring->tail)));
+	mpx__word_consistent(&p->guard);
+	mpx__event_post(&q->items, true);
+	mpx__queue_ring(q);
+}
+
+/* The holder of the consumers' guard died. A get is committed once head has moved;
+ * then its block is the queue's to free, unless it was the dead one's already. */
+static void recover_consumers(mpx_queue *q)
+{
+	struct mpx__queue_consumers *c = &q->c;
+	uint64_t head = atomic_load(&atomic_load(&c->ring)->head);
+
+	if (head == c->head_before) {
+		forget(&c->message);
+	} else {
+		free_noted(q, &c->message);
+		atomic_store(&c->bytes, c->bytes_after);
+	}
+	atomic_store(&c->count, mpx__position_count(head));
+	mpx__word_consistent(&c->guard);
+	mpx__event_post(&q->space, true);
+}
+
+/* A guard is held for moments: even who does not want to wait waits for that. */
+static int take_guard(_Atomic uint32_t *guard, int64_t deadline)
+{
+	int error = mpx__word_acquire(guard, deadline);
+
+	if (error == ETIMEDOUT && deadline == 0)
+		error = mpx__word_acquire(guard, mpx__os_now() + 20000000);
+	return error;
+}
+
+static int guard_producers(mpx_queue *q, int64_t deadline)
+{
+	int error = take_guard(&q->p.guard, deadline);
+
+	if (error != EOWNERDEAD)
+		return error;
+	recover_producers(q);
+	return 0;
+}
+
+static int guard_consumers(mpx_queue *q, int64_t deadline)
+{
+	int error = take_guard(&q->c.guard, deadline);
+
+	if (error != EOWNERDEAD)
+		return error;
+	recover_consumers(q);
+	return 0;
+}
+
+/* --- waiting -------------------------------------------------------------------------- */
+
+static bool full_for(mpx_queue *q, size_t size)
+{
+	if (q->maxsize && mpx__queue_count(q) >= q->maxsize)
+		return true;
+	return q->limit && atomic_load(&q->p.bytes) - atomic_load(&q->c.bytes) + size > q->limit;
+}
+
+static bool may_put(mpx_queue *q, size_t size)
+{
+	return !full_for(q, size) || atomic_load(&q->closed);
+}
+
+static bool may_get(mpx_queue *q, size_t unused)
+{
+	(void)unused;
+	return mpx__queue_count(q) || atomic_load(&q->closed);
+}
+
+/* Until ready(q, size), a slice is over, or the deadline. False: it has passed. */
+static bool wait_until(mpx_queue *q, bool (*ready)(mpx_queue *q, size_t size), size_t size,
+		       _Atomic uint32_t *event, struct mpx__slice *slice, int64_t deadline)
+{
+	uint32_t ticket;
+
+	if (deadline == 0)
+		return false;
+	for (int i = 0; i < mpx__spins; i++) {
+		if (ready(q, size))
+			return true;
+		mpx__relax();
+	}
+	if (mpx__passed(deadline))
+		return false;
+	ticket = mpx__event_prepare(event);
+	if (!ready(q, size))
+		mpx__event_wait(event, ticket, mpx__slice_end(slice, deadline));
+	return true;
+}
+
+/* --- put -------------------------------------------------------------------------------- */
+
+/* Under the guard: links a ring that begins with the message. */
+static int append_to_fresh_ring(mpx_queue *q, const void *msg, size_t size, void *block)
+{
+	struct mpx__ring *last = q->p.ring;
+	uint32_t count = mpx__position_count(atomic_load(&last->tail));
+	struct mpx__ring *ring = new_ring(NEXT_UNITS, count);
+	uint64_t tail;
+
+	if (!ring)
+		return errno;
+	ring->serial = mpx__heap_serial(ring);
+	mpx__ring_write(ring, msg, size, block, &tail);
+	mpx__ring_commit(ring, tail);
+	note(&q->p.fresh_ring, ring);
+	mpx__heap_retag(ring, mpx__self(), tag_of(q));
+	atomic_store_explicit(&last->next, ring, memory_order_release); /* commits */
+	THEN;
+	q->p.ring = ring;
+	forget(&q->p.fresh_ring);
+	free_left_rings(q);
+	return 0;
+}
+
+/* Under the guard: everything or nothing, by one store. */
+static int append(mpx_queue *q, const void *msg, size_t size, void *block)
+{
+	struct mpx__queue_producers *p = &q->p;
+	uint64_t tail;
+	int error = 0;
+
+	p->bytes_before = atomic_load_explicit(&p->bytes, memory_order_relaxed);
+	THEN;
+	p->tail_before = atomic_load_explicit(&p->ring->tail, memory_order_relaxed);
+	if (block) {
+		note(&p->message, block);
+		mpx__heap_retag(block, mpx__self(), tag_of(q));
+	}
+	THEN;
+	atomic_store_explicit(&p->bytes, p->bytes_before + size, memory_order_relaxed);
+	if (mpx__ring_write(p->ring, msg, size, block, &tail))
+		mpx__ring_commit(p->ring, tail);
+	else
+		error = append_to_fresh_ring(q, msg, size, block);
+	if (error) {
+		atomic_store_explicit(&p->bytes, p->bytes_before, memory_order_relaxed);
+		if (block)
+			mpx__heap_retag(block, tag_of(q), mpx__self());
+	} else {
+		atomic_store_explicit(&p->count, mpx__position_count(p->tail_before) + 1,
+				      memory_order_release);
+	}
+	if (block)
+		forget(&p->message);
+	return error;
+}
+
+/* The queue may only seem full because a consumer was killed before it counted. */
+static void bring_up_to_date(mpx_queue *q)
+{
+	if (atomic_load(&q->c.guard) & MPX__OWNER && guard_consumers(q, 0) == 0)
+		mpx__word_release(&q->c.guard);
+}
+
+static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t deadline)
+{
+	struct mpx__slice slice = {0};
+
+	for (;;) {
+		int error = guard_producers(q, deadline);
+
+		if (error)
+			return error;
+		if (atomic_load_explicit(&q->closed, memory_order_relaxed))
+			error = EPIPE;
+		else if (full_for(q, size))
+			error = ETIMEDOUT;
+		else
+			error = append(q, msg, size, block);
+		mpx__word_release(&q->p.guard);
+		if (error != ETIMEDOUT)
+			return error;
+		bring_up_to_date(q);
+		if (may_put(q, size))
+			continue;
+		if (!wait_until(q, may_put, size, &q->space, &slice, deadline))
+			return ETIMEDOUT;
+	}
+}
+
+int mpx_queue_put(mpx_queue *q, const void *msg, size_t size, double timeout)
+{
+	int64_t deadline;
+	void *block = NULL;
+	int error;
+
+	if (!is_queue(q))
+		return -1;
+	error = mpx__deadline(timeout, &deadline);
+	if (error || (!msg && size))
+		return fail(EINVAL);
+	if (q->limit && size > q->limit)
+		return fail(EMSGSIZE);
+	if (size > MPX__RING_INLINE) {
+		block = mpx__heap_alloc(size, mpx__self());
+		if (!block)
+			return -1;
+		memcpy(block, msg, size);
+	}
+	error = put(q, msg, size, block, deadline);
+	if (error) {
+		if (block)
+			mpx__heap_free(block, mpx__self());
+		return fail(error);
+	}
+	mpx__event_post(&q->items, false);
+	mpx__queue_ring(q);
+	return 0;
+}
+
+/* --- get -------------------------------------------------------------------------------- */
+
+/* Under the guard: the oldest message, going on to the next ring if need be. */
+static bool find_oldest(mpx_queue *q, struct mpx__record *record)
+{
+	for (;;) {
+		struct mpx__ring *ring = atomic_load_explicit(&q->c.ring, memory_order_relaxed);
+		struct mpx__ring *next = atomic_load_explicit(&ring->next, memory_order_acquire);
+
+		if (mpx__ring_read(ring, record))
+			return true;
+		if (!next)
+			return false;
+		q->c.head_before = atomic_load(&next->head);
+		THEN;
+		atomic_store(&q->c.ring, next);
+	}
+}
+
+/* Under the guard: the message is the caller's. Afterwards, if it is in a block,
+ * the block is tagged with the caller's id. */
+static void take(mpx_queue *q, const struct mpx__record *record)
+{
+	struct mpx__queue_consumers *c = &q->c;
+	struct mpx__ring *ring = atomic_load_explicit(&c->ring, memory_order_relaxed);
+
+	c->head_before = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	THEN;
+	c->bytes_after = atomic_load_explicit(&c->bytes, memory_order_relaxed) + record->size;
+	if (record->block)
+		note(&c->message, record->block);
+	THEN;
+	mpx__ring_take(ring, record); /* commits */
+	THEN;
+	atomic_store_explicit(&c->bytes, c->bytes_after, memory_order_relaxed);
+	atomic_store_explicit(&c->count, mpx__position_count(record->after), memory_order_release);
+	if (record->block) {
+		mpx__heap_retag(record->block, tag_of(q), mpx__self());
+		forget(&c->message);
+	}
+}
+
+/* Frees rings that have been left, unless a producer is at work, who will. */
+static void tidy(mpx_queue *q)
+{
+	if (guard_producers(q, 0) == 0) {
+		free_left_rings(q);
+		mpx__word_release(&q->p.guard);
+	}
+}
+
+/* Takes the oldest message into buf, or only its size if peek. */
+static int get(mpx_queue *q, void *buf, size_t cap, bool peek, int64_t deadline, size_t *size)
+{
+	struct mpx__slice slice = {0};
+	struct mpx__record record;
+	struct mpx__ring *ring;
+
+	for (;;) {
+		bool closed = atomic_load(&q->closed), found;
+		int error = guard_consumers(q, deadline);
+
+		if (error)
+			return error;
+		ring = atomic_load_explicit(&q->c.ring, memory_order_relaxed);
+		found = find_oldest(q, &record);
+		if (found && !peek && record.size > cap) {
+			error = EMSGSIZE;
+		} else if (found && !peek) {
+			if (!record.block && record.size)
+				memcpy(buf, record.bytes, record.size);
+			take(q, &record);
+		}
+		mpx__word_release(&q->c.guard);
+		if (ring != atomic_load_explicit(&q->c.ring, memory_order_relaxed))
+			tidy(q);
+		if (found) {
+			*size = record.size;
+			break;
+		}
+		if (closed)
+			return EPIPE;
+		if (atomic_load_explicit(&q->watchers, memory_order_relaxed))
+			mpx__queue_settle(q);
+		if (!wait_until(q, may_get, 0, &q->items, &slice, deadline))
+			return ETIMEDOUT;
+	}
+	if (peek)
+		return 0;
+	if (record.size > cap)
+		return EMSGSIZE;
+	if (record.block) {
+		memcpy(buf, record.block, record.size);
+		mpx__heap_free(record.block, mpx__self());
+	}
+	if (q->maxsize || q->limit)
+		mpx__event_post(&q->space, q->limit != 0);
+	if (atomic_load_explicit(&q->watchers, memory_order_relaxed) && !mpx__queue_count(q))
+		mpx__queue_settle(q);
+	return 0;
+}
+
+ssize_t mpx_queue_get(mpx_queue *q, void *buf, size_t cap, double timeout)
+{
+	int64_t deadline;
+	size_t size;
+	int error;
+
+	if (!is_queue(q))
+		return -1;
+	error = mpx__deadline(timeout, &deadline);
+	if (error || (!buf && cap))
+		return fail(EINVAL);
+	error = get(q, buf, cap, false, deadline, &size);
+	return error ? fail(error) : (ssize_t)size;
+}
+
+ssize_t mpx_queue_next_size(mpx_queue *q, double timeout)
+{
+	int64_t deadline;
+	size_t size;
+	int error;
+
+	if (!is_queue(q))
+		return -1;
+	error = mpx__deadline(timeout, &deadline);
+	if (!error)
+		error = get(q, NULL, 0, true, deadline, &size);
+	return error ? fail(error) : (ssize_t)size;
+}
+
+/* --- the rest --------------------------------------------------------------------------- */
+
+ssize_t mpx_queue_qsize(mpx_queue *q)
+{
+	return is_queue(q) ? (ssize_t)mpx__queue_count(q) : -1;
+}
+
+bool mpx_queue_empty(mpx_queue *q)
+{
+	return is_queue(q) && mpx__queue_count(q) == 0;
+}
+
+bool mpx_queue_full(mpx_queue *q)
+{
+	return is_queue(q) && full_for(q, 1);
+}
+
+int mpx_queue_close(mpx_queue *q)
+{
+	int error;
+
+	if (!is_queue(q))
+		return -1;
+	error = guard_producers(q, mpx__os_now() + 1000000000);
+	if (error)
+		return fail(error);
+	atomic_store(&q->closed, 1);
+	mpx__word_release(&q->p.guard);
+	mpx__event_post(&q->items, true);
+	mpx__event_post(&q->space, true);
+	mpx__queue_ring(q);
+	return 0;
+}
+
+mpx_queue *mpx_queue_create(const mpx_queue_options *options)
+{
+	mpx_queue_options o = {0};
+	struct mpx__ring *ring;
+	mpx_queue *q;
+
+	if (!options || options->size < sizeof o.size) {
+		errno = EINVAL;
+		return NULL;
+	}
+	memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+	if (o.maxsize > INT32_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	q = mpx__object_new(sizeof *q, MPX__QUEUE);
+	if (!q)
+		return NULL;
+	ring = new_ring(FIRST_UNITS, 0);
+	if (!ring) {
+		mpx__object_free(q);
+		return NULL;
+	}
+	mpx__heap_retag(ring, mpx__self(), tag_of(q));
+	q->maxsize = (uint32_t)o.maxsize;
+	q->limit = o.bytes;
+	q->serial = mpx__heap_serial(q);
+	q->p.ring = q->p.oldest = ring;
+	atomic_store(&q->c.ring, ring);
+	return q;
+}
+
+void mpx_queue_free(mpx_queue *q)
+{
+	struct mpx__record record;
+	struct mpx__ring *ring, *next;
+
+	if (!q || !is_queue(q))
+		return;
+	mpx__queue_unwatch(q);
+	/* If somebody died inside, this puts things right first. */
+	guard_producers(q, mpx__os_now() + 1000000000);
+	guard_consumers(q, mpx__os_now() + 1000000000);
+	while (find_oldest(q, &record)) {
+		take(q, &record);
+		if (record.block)
+			mpx__heap_free(record.block, mpx__self());
+	}
+	for (ring = q->p.oldest; ring; ring = next) {
+		next = atomic_load(&ring->next);
+		mpx__heap_free(ring, tag_of(q));
+	}
+	mpx__object_free(q);
+}

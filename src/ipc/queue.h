@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * The queue's layout in shared memory, for queue.c (messages) and queue_poll.c
+ * (descriptors).
+ *
+ * A chain of rings. Producers write to the last one under their guard, consumers
+ * read the first one under theirs; one producer and one consumer never meet.
+ * When the last ring is full, a producer links another behind it; rings that
+ * consumers have left are freed by whoever holds the producers' guard.
+ *
+ * Each side notes under its guard what it is about to do, so that the next holder
+ * can finish or undo it when this one dies: see recover_* in queue.c. A block
+ * that holds a large message is tagged with its producer's id, then with the
+ * queue's address (before it is committed), then with its consumer's id.
+ */
+#ifndef MPX_IPC_QUEUE_H
+#define MPX_IPC_QUEUE_H
+
+#include "ipc/ring.h"
+#include "shm/object.h"
+
+#include <mpx/queue.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { MPX__QUEUE_WATCHERS = 64 };
+
+/* A process that polls this queue. */
+struct mpx__watcher {
+	_Atomic uint32_t peer;	  /* its id; 0: free. Taken by compare-exchange */
+	_Atomic uint32_t armed;	  /* not 0: the next post shall ring; a new number each time */
+	_Atomic uint64_t address; /* of its doorbell; by the watcher */
+};
+
+/* A block named in notes. */
+struct mpx__note {
+	_Atomic(void *) block;
+	uint64_t serial;
+};
+
+struct mpx__queue_producers {
+	_Alignas(64) _Atomic uint32_t guard;
+	_Atomic uint32_t count;	     /* of messages ever put, modulo 2^32 */
+	_Atomic uint64_t bytes;	     /* of messages ever put */
+	struct mpx__ring *ring;	     /* the last */
+	struct mpx__ring *oldest;    /* the first that has not been freed */
+	uint64_t tail_before;	     /* notes: before the put in progress */
+	uint64_t bytes_before;	     /* notes */
+	struct mpx__note message;    /* notes: its block */
+	struct mpx__note fresh_ring; /* notes: to be linked */
+	struct mpx__note left_ring;  /* notes: being freed */
+};
+
+struct mpx__queue_consumers {
+	_Alignas(64) _Atomic uint32_t guard;
+	_Atomic uint32_t count; /* of messages ever taken, modulo 2^32 */
+	_Atomic uint64_t bytes; /* of messages ever taken */
+	_Atomic(struct mpx__ring *) ring;
+	uint64_t head_before;	  /* notes: before the get in progress */
+	uint64_t bytes_after;	  /* notes: after it */
+	struct mpx__note message; /* notes: its block */
+};
+
+struct mpx_queue {
+	struct mpx__object object;
+	uint32_t maxsize;	   /* constant; 0: none */
+	size_t limit;		   /* of bytes; constant; 0: none */
+	uint64_t serial;	   /* of the queue's own block; constant */
+	_Atomic uint32_t closed;   /* by a producer's guard holder */
+	_Atomic uint32_t watchers; /* how many entries of watcher have been used */
+	struct mpx__queue_producers p;
+	struct mpx__queue_consumers c;
+	_Alignas(64) _Atomic uint32_t items; /* eventcount: a message came, or close */
+	_Alignas(64) _Atomic uint32_t space; /* eventcount: room came, or close */
+	_Alignas(64) struct mpx__watcher watcher[MPX__QUEUE_WATCHERS];
+};
+
+static inline uint32_t mpx__queue_count(mpx_queue *q)
+{
+	return atomic_load(&q->p.count) - atomic_load(&q->c.count);
+}
+
+/* After a put or close: rings the doorbells of those who poll. */
+void mpx__queue_ring(mpx_queue *q);
+
+/* After a get that left, or found, the queue empty: the caller's descriptor, if
+ * it has one, is not readable any more. */
+void mpx__queue_settle(mpx_queue *q);
+
+/* The queue is about to be freed: closes the caller's descriptor. */
+void mpx__queue_unwatch(mpx_queue *q);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * A queue in poll(2). Each process that asks has a doorbell of its own (a
+ * descriptor that others can make readable by its address alone), and an entry in
+ * the queue's table of watchers. A doorbell carries no message: it is readable if
+ * the queue may not be empty.
+ *
+ * The watcher settles: makes it unreadable, arms the entry with a new number (P1),
+ * looks at the queue again (P2). Who puts commits first (P3), then looks for armed
+ * entries (P4), rings, and disarms exactly the number it saw. Full fences between
+ * P1 and P2, P3 and P4: one of the two sees the other. Who is killed between ring
+ * and disarm has caused one ring too many at worst.
+ */
+#include "ipc/queue.h"
+
+#include "platform/platform.h"
+#include "shm/family.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* This process's doorbells. */
+struct bell {
+	struct bell *next;
+	mpx_queue *queue;
+	uint64_t serial; /* of the queue: its address may be another one's now */
+	struct mpx__watcher *watcher;
+	int fd;
+};
+
+static struct bell *bells;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void lock_bells(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+static void unlock_bells(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+/* A child has none: it asks for its own. The memory of the list is let go. */
+static void drop_bells(void)
+{
+	pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+	for (; bells; bells = bells->next)
+		close(bells->fd);
+	mutex = fresh;
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(lock_bells, unlock_bells, drop_bells);
+}
+
+/* Removes a bell from the list and closes it. */
+static void drop(struct bell **place)
+{
+	struct bell *bell = *place;
+
+	*place = bell->next;
+	close(bell->fd);
+	free(bell);
+}
+
+/* The place of the queue's bell in the list; bells of queues that were freed
+ * elsewhere are dropped on the way. */
+static struct bell **find(mpx_queue *q)
+{
+	struct bell **place = &bells;
+
+	while (*place) {
+		struct bell *bell = *place;
+
+		if (bell->queue == q && bell->serial == q->serial)
+			return place;
+		if (!mpx__object_is(bell->queue, sizeof *q, MPX__QUEUE) ||
+		    bell->serial != bell->queue->serial)
+			drop(place);
+		else
+			place = &bell->next;
+	}
+	return place;
+}
+
+static struct mpx__watcher *take_entry(mpx_queue *q, uint64_t address)
+{
+	for (uint32_t i = 0; i < MPX__QUEUE_WATCHERS; i++) {
+		struct mpx__watcher *w = &q->watcher[i];
+		uint32_t peer = atomic_load(&w->peer), used;
+
+		if (peer && !mpx__peer_dead(peer))
+			continue;
+		if (!atomic_compare_exchange_strong(&w->peer, &peer, mpx__self()))
+			continue;
+		atomic_store(&w->address, address);
+		used = atomic_load(&q->watchers);
+		while (used <= i && !atomic_compare_exchange_weak(&q->watchers, &used, i + 1))
+			;
+		return w;
+	}
+	errno = ENOSPC;
+	return NULL;
+}
+
+static struct bell *new_bell(mpx_queue *q)
+{
+	struct bell *bell = malloc(sizeof *bell);
+	uint64_t address;
+
+	if (!bell)
+		return NULL;
+	bell->fd = mpx__os_bell_open(&address);
+	bell->watcher = bell->fd < 0 ? NULL : take_entry(q, address);
+	if (!bell->watcher) {
+		int saved = errno;
+
+		if (bell->fd >= 0)
+			close(bell->fd);
+		free(bell);
+		errno = saved;
+		return NULL;
+	}
+	bell->queue = q;
+	bell->serial = q->serial;
+	bell->next = bells;
+	bells = bell;
+	return bell;
+}
+
+/* Under the mutex. */
+static void settle(struct bell *bell)
+{
+	static uint32_t number; /* new for each arming by this process */
+	mpx_queue *q = bell->queue;
+
+	mpx__os_bell_drain(bell->fd);
+	if (++number == 0)
+		number = 1;
+	atomic_store(&bell->watcher->armed, number); /* P1 */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (mpx__queue_count(q) || atomic_load(&q->closed)) /* P2 */
+		mpx__os_bell_ring(atomic_load(&bell->watcher->address));
+}
+
+int mpx_queue_fileno(mpx_queue *q)
+{
+	struct bell *bell;
+	int fd = -1;
+
+	if (!mpx__object_is(q, sizeof *q, MPX__QUEUE))
+		return -1;
+	pthread_once(&once, watch_forks);
+	lock_bells();
+	bell = *find(q);
+	if (!bell) {
+		bell = new_bell(q);
+		if (bell)
+			settle(bell);
+	}
+	if (bell)
+		fd = bell->fd;
+	unlock_bells();
+	return fd;
+}
+
+void mpx__queue_ring(mpx_queue *q)
+{
+	uint32_t n;
+
+	atomic_thread_fence(memory_order_seq_cst); /* P3 is before */
+	n = atomic_load_explicit(&q->watchers, memory_order_relaxed);
+	for (uint32_t i = 0; i < n; i++) {
+		struct mpx__watcher *w = &q->watcher[i];
+		uint32_t armed = atomic_load(&w->armed); /* P4 */
+		uint32_t peer = atomic_load(&w->peer);
+
+		if (!armed || !peer)
+			continue;
+		if (mpx__os_bell_ring(atomic_load(&w->address)))
+			atomic_compare_exchange_strong(&w->armed, &armed, 0);
+		else
+			atomic_compare_exchange_strong(&w->peer, &peer, 0);
+	}
+}
+
+void mpx__queue_settle(mpx_queue *q)
+{
+	struct bell *bell;
+	int saved = errno;
+
+	lock_bells();
+	bell = *find(q);
+	if (bell)
+		settle(bell);
+	unlock_bells();
+	errno = saved;
+}
+
+void mpx__queue_unwatch(mpx_queue *q)
+{
+	struct bell **place;
+
+	lock_bells();
+	place = find(q);
+	if (*place) {
+		atomic_store(&(*place)->watcher->peer, 0);
+		drop(place);
+	}
+	unlock_bells();
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * A ring of records in shared memory, for one producer and one consumer at a time
+ * (the queue's two guards see to that). A record is a word of header and either the
+ * message itself or the address of a block that holds it.
+ *
+ * A position is a count of records (high half) and an offset in units of 8 bytes
+ * (low half), both modulo 2^32, in one word: so one store commits a record and
+ * counts it.
+ *
+ *   R1 producer: record written, then tail stored (release)
+ *   R2 consumer: tail loaded (acquire), then record read         pairs with R1
+ *   R3 consumer: record read, then head stored (release)
+ *   R4 producer: head loaded (acquire), then that room written    pairs with R3
+ *
+ * A ring that is full is followed by another: the producer links it, the consumer
+ * goes on there once it has drained this one. See queue.c.
+ */
+#ifndef MPX_IPC_RING_H
+#define MPX_IPC_RING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mpx__ring {
+	/* The producer's line. */
+	_Alignas(64) _Atomic uint64_t tail;
+	uint64_t seen_head; /* a head of before */
+	/* A line that nobody writes: neighbours are fetched in pairs. */
+	_Alignas(64) uint32_t units;	   /* of data, a power of two; constant */
+	_Atomic(struct mpx__ring *) next; /* by the producer, once */
+	uint64_t serial;		   /* of the ring's own block; constant */
+	/* The consumer's line. */
+	_Alignas(64) _Atomic uint64_t head;
+	uint64_t seen_tail; /* a tail of before */
+	_Alignas(64) uint64_t data[];
+};
+
+/* Messages up to this size stand in the ring itself. */
+enum { MPX__RING_INLINE = 4096 };
+
+enum { MPX__RECORD_INLINE, MPX__RECORD_BLOCK };
+
+struct mpx__record {
+	int kind;
+	size_t size;	   /* of the message */
+	const void *bytes; /* INLINE: in the ring */
+	void *block;	   /* BLOCK */
+	uint64_t after;	   /* the position behind it */
+};
+
+static inline uint32_t mpx__position_count(uint64_t position)
+{
+	return (uint32_t)(position >> 32);
+}
+
+/* Over zeroed memory: an empty ring that goes on counting at count. */
+void mpx__ring_init(struct mpx__ring *ring, uint32_t units, uint32_t count);
+
+/* Writes a record behind tail, uncommitted. True and the new tail, or false: no
+ * room. block is NULL for a message inside the ring. */
+bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size_t size, void *block,
+		     uint64_t *tail);
+/* R1 */
+static inline void mpx__ring_commit(struct mpx__ring *ring, uint64_t tail)
+{
+	atomic_store_explicit(&ring->tail, tail, memory_order_release);
+}
+
+/* The oldest record; false if there is none. */
+bool mpx__ring_read(struct mpx__ring *ring, struct mpx__record *record);
+/* R3 */
+static inline void mpx__ring_take(struct mpx__ring *ring, const struct mpx__record *record)
+{
+	atomic_store_explicit(&ring->head, record->after, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Linux: futexes, pidfds, /proc, parent-death signals, abstract sockets,
+ * control groups. Every call that is younger than the rest, or that a seccomp
+ * filter may refuse, has its fallback beside it.
+ */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* 32-bit systems whose time_t has 64 bits have a futex call of their own. */
+#if defined(SYS_futex_time64) && (!defined(SYS_futex) || __SIZEOF_LONG__ == 4)
+#define FUTEX_CALL (sizeof(time_t) > 4 ? SYS_futex_time64 : SYS_futex)
+#else
+#define FUTEX_CALL SYS_futex
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* --- sleeping on a word -------------------------------------------------- */
+
+void mpx__os_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
+{
+	struct timespec t = {(time_t)(deadline / 1000000000), (long)(deadline % 1000000000)};
+
+	/* FUTEX_WAIT_BITSET takes an absolute time of the monotonic clock, so a signal
+	 * cannot stretch it. Not PRIVATE: the word is shared between processes. */
+	syscall(FUTEX_CALL, word, FUTEX_WAIT_BITSET, expected, deadline == INT64_MAX ? NULL : &t,
+		NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+int mpx__os_wake(_Atomic uint32_t *word, int n)
+{
+	long woken = syscall(FUTEX_CALL, word, FUTEX_WAKE, n, NULL, NULL, 0);
+
+	return woken > 0 ? (int)woken : 0;
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+bool mpx__os_discard(void *addr, size_t size)
+{
+	return madvise(addr, size, MADV_REMOVE) == 0;
+}
+
+/* Reads a small file into buf, NUL-terminated; its length or -1. */
+static ssize_t read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	do
+		n = read(fd, buf, size - 1);
+	while (n < 0 && errno == EINTR);
+	close(fd);
+	if (n >= 0)
+		buf[n] = '\0';
+	return n;
+}
+
+/* The number of KiB behind "Name:" in /proc/meminfo's text. */
+static size_t meminfo(const char *text, const char *name)
+{
+	const char *p = strstr(text, name);
+
+	return p ? (size_t)strtoull(p + strlen(name), NULL, 10) : 0;
+}
+
+size_t mpx__os_memory_available(void)
+{
+	char text[2048];
+
+	if (read_file("/proc/meminfo", text, sizeof text) <= 0)
+		return SIZE_MAX;
+	return (meminfo(text, "MemAvailable:") + meminfo(text, "SwapFree:")) * 1024;
+}
+
+/* --- life of processes ---------------------------------------------------- */
+
+/* A pid is a process only together with the time it was started: /proc/PID/stat
+ * gives that in field 22 and the state in field 3, both counted behind the last
+ * ')' since the name in field 2 may contain anything. */
+static bool read_stat(pid_t pid, char *state, uint64_t *birth)
+{
+	char path[32], text[1024];
+	const char *p;
+
+	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+	if (read_file(path, text, sizeof text) <= 0 || !(p = strrchr(text, ')')) || p[1] != ' ')
+		return false;
+	*state = p[2];
+	p += 2;
+	for (int field = 3; field < 22 && p; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	if (!p)
+		return false;
+	*birth = strtoull(p, NULL, 10);
+	return true;
+}
+
+int mpx__os_life_init(void)
+{
+	return 0;
+}
+
+uint64_t mpx__os_life_begin(unsigned slot)
+{
+	uint64_t birth = 0;
+	char state;
+
+	(void)slot;
+	return read_stat(getpid(), &state, &birth) ? birth : 0;
+}
+
+static int pidfd_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
+{
+	uint64_t now;
+	char state;
+	int fd;
+
+	(void)slot;
+	if (read_stat(pid, &state, &now))
+		return state == 'Z' || state == 'X' || (birth && now != birth);
+	/* Not there, or hidden (hidepid), or no /proc at all, or no descriptor left. */
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return true;
+	fd = pidfd_open(pid);
+	if (fd < 0)
+		return errno == ESRCH;
+	now = (uint64_t)mpx__os_poll_readable(fd, 0);
+	close(fd);
+	return now == 1;
+}
+
+/* --- children --------------------------------------------------------------- */
+
+int mpx__os_watch(pid_t pid)
+{
+	return pidfd_open(pid); /* close-on-exec by itself */
+}
+
+int mpx__os_reap(pid_t pid, int watch, int *status)
+{
+	siginfo_t info;
+	int r = -1;
+
+	info.si_pid = 0;
+	if (watch >= 0)
+		r = waitid((idtype_t)P_PIDFD, (id_t)watch, &info, WEXITED | WNOHANG);
+	if (watch < 0 || (r != 0 && errno == EINVAL))
+		r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
+	if (r != 0)
+		return -1;
+	if (info.si_pid == 0)
+		return 0;
+	*status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+	return 1;
+}
+
+int mpx__os_signal(pid_t pid, int watch, int signal)
+{
+	if (watch >= 0) {
+		if (syscall(SYS_pidfd_send_signal, watch, signal, NULL, 0) == 0)
+			return 0;
+		if (errno != ENOSYS && errno != EPERM)
+			return -1;
+	}
+	return kill(pid, signal);
+}
+
+/* PR_SET_PDEATHSIG goes by the parent's *thread*: only a main thread lasts as
+ * long as its process. */
+bool mpx__os_needs_link(void)
+{
+	return syscall(SYS_gettid) != getpid();
+}
+
+void mpx__os_die_with_parent(pid_t parent, int link)
+{
+	if (link < 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent) /* it died before */
+			kill(getpid(), SIGKILL);
+		return;
+	}
+	/* The kernel sends the signal named here when the other end, which is the
+	 * parent's alone, is closed. */
+	fcntl(link, F_SETSIG, SIGKILL);
+	fcntl(link, F_SETOWN, getpid());
+	fcntl(link, F_SETFL, O_ASYNC | O_NONBLOCK);
+	if (getppid() != parent)
+		kill(getpid(), SIGKILL);
+}
+
+#ifdef __GLIBC__
+static void (*exit_first)(int);
+
+static void call_exit_first(int status, void *unused)
+{
+	(void)unused;
+	exit_first(status);
+}
+
+void mpx__os_at_exit_first(void (*fn)(int status))
+{
+	exit_first = fn;
+	on_exit(call_exit_first, NULL);
+}
+#else
+void mpx__os_at_exit_first(void (*fn)(int status))
+{
+	(void)fn; /* atexit handlers do not learn the status */
+}
+#endif
+
+bool mpx__os_single_threaded(void)
+{
+	char text[1024];
+	const char *p;
+
+	if (read_file("/proc/self/stat", text, sizeof text) <= 0 || !(p = strrchr(text, ')')))
+		return false;
+	for (int field = 2; field < 20 && p; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	return p && atoi(p) == 1;
+}
+
+/* --- doorbells ---------------------------------------------------------------
+ * A datagram socket that the kernel gives a free abstract name ("\0" and five
+ * hexadecimal digits): reachable by everybody in the network namespace, gone with
+ * its process, no file. What arrives carries no meaning. */
+
+static socklen_t bell_name(uint64_t address, struct sockaddr_un *name)
+{
+	memset(name, 0, sizeof *name);
+	name->sun_family = AF_UNIX;
+	memcpy(name->sun_path + 1, &address, sizeof address);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			   strnlen(name->sun_path + 1, sizeof address));
+}
+
+int mpx__os_bell_open(uint64_t *address)
+{
+	struct sockaddr_un name;
+	socklen_t size = sizeof name;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	memset(&name, 0, sizeof name);
+	name.sun_family = AF_UNIX;
+	if (bind(fd, (struct sockaddr *)&name, sizeof(sa_family_t)) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&name, &size) != 0) {
+		close(fd);
+		return -1;
+	}
+	*address = 0;
+	memcpy(address, name.sun_path + 1, sizeof *address);
+	return fd;
+}
+
+bool mpx__os_bell_ring(uint64_t address)
+{
+	struct sockaddr_un name;
+	socklen_t size = bell_name(address, &name);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool heard;
+
+	if (fd < 0)
+		return true; /* nothing can be said */
+	heard = sendto(fd, "", 1, MSG_NOSIGNAL, (struct sockaddr *)&name, size) == 1 ||
+		errno != ECONNREFUSED;
+	close(fd);
+	return heard;
+}
+
+void mpx__os_bell_drain(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+}
+
+/* --- processors ---------------------------------------------------------------
+ * A quota may stand at any level of the control group's path, and the tightest one
+ * counts (libuv does it so; Go 1.25 looks at the leaf only, golang/go#81180). */
+
+static int affinity_count(void)
+{
+	/* The kernel refuses sets smaller than its own: try larger ones. */
+	for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) {
+		cpu_set_t *set = CPU_ALLOC((size_t)cpus);
+		size_t size = CPU_ALLOC_SIZE((size_t)cpus);
+		int n = 0;
+
+		if (!set)
+			break;
+		if (sched_getaffinity(0, size, set) == 0)
+			n = CPU_COUNT_S(size, set);
+		CPU_FREE(set);
+		if (n > 0)
+			return n;
+	}
+	return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static int round_up(long long quota, long long period, int limit)
+{
+	long long n;
+
+	if (quota <= 0 || period <= 0)
+		return limit;
+	n = (quota + period - 1) / period;
+	return n < limit ? (int)n : limit;
+}
+
+/* cpu.max holds "max 100000" or "150000 100000". */
+static int quota_v2(const char *dir, int limit)
+{
+	char path[PATH_MAX + 32], text[64];
+	long long quota, period;
+
+	snprintf(path, sizeof path, "%s/cpu.max", dir);
+	if (read_file(path, text, sizeof text) > 0 &&
+	    sscanf(text, "%lld %lld", &quota, &period) == 2)
+		return round_up(quota, period, limit);
+	return limit;
+}
+
+static int quota_v1(const char *dir, int limit)
+{
+	char path[PATH_MAX + 32], text[64];
+	long long quota;
+
+	snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", dir);
+	if (read_file(path, text, sizeof text) <= 0)
+		return limit;
+	quota = atoll(text);
+	snprintf(path, sizeof path, "%s/cpu.cfs_period_us", dir);
+	if (read_file(path, text, sizeof text) <= 0)
+		return limit;
+	return round_up(quota, atoll(text), limit);
+}
+
+/* Walks from root + path up to root itself. */
+static int quota_upwards(const char *root, const char *path,
+			 int (*quota)(const char *dir, int limit), int limit)
+{
+	char dir[PATH_MAX];
+	size_t root_length = strlen(root);
+
+	if ((size_t)snprintf(dir, sizeof dir, "%s%s", root, path) >= sizeof dir)
+		return limit;
+	for (;;) {
+		char *slash;
+
+		limit = quota(dir, limit);
+		slash = strrchr(dir, '/');
+		if (!slash || (size_t)(slash - dir) < root_length)
+			return limit;
+		*slash = '\0';
+	}
+}
+
+/* /proc/self/cgroup has lines "ID:controllers:path"; v2 is "0::path". */
+static int cgroup_count(int limit)
+{
+	char text[8192], *save = NULL;
+
+	if (read_file("/proc/self/cgroup", text, sizeof text) <= 0)
+		return limit;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *controllers = strchr(line, ':');
+		char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		controllers++;
+		if (*controllers == '\0') {
+			limit = quota_upwards("/sys/fs/cgroup", path, quota_v2, limit);
+			limit = quota_upwards("/sys/fs/cgroup/unified", path, quota_v2, limit);
+		} else if (strcmp(controllers, "cpu") == 0 || strstr(controllers, "cpu,cpuacct") ||
+			   strstr(controllers, "cpuacct,cpu")) {
+			limit = quota_upwards("/sys/fs/cgroup/cpu", path, quota_v1, limit);
+		}
+	}
+	return limit;
+}
+
+int mpx__os_cpu_count(void)
+{
+	int n = cgroup_count(affinity_count());
+
+	return n < 1 ? 1 : n;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * What libmpx asks of an operating system. Nothing else in the library knows
+ * which one it runs on. common.c is POSIX and serves everybody; linux.c and
+ * posix.c are two answers to the rest, of which the build takes one.
+ *
+ * Errors are -1 with errno unless stated. Deadlines are absolute nanoseconds of
+ * mpx__os_now(), INT64_MAX for none. A new kernel call that is refused (ENOSYS,
+ * EPERM, EINVAL) is not an error but a reason to take the older way.
+ */
+#ifndef MPX_PLATFORM_H
+#define MPX_PLATFORM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* --- common.c ----------------------------------------------------------- */
+
+/* Monotonic nanoseconds. Async-signal-safe. */
+int64_t mpx__os_now(void);
+
+/* Sleeps for that long, or until a signal arrives. */
+void mpx__os_sleep(int64_t nanoseconds);
+
+/* A zeroed mapping of size bytes, shared with all later children, that takes
+ * memory only where it is touched; NULL with errno. */
+void *mpx__os_map(size_t size);
+void mpx__os_unmap(void *addr, size_t size);
+
+/* A connected pair of stream sockets, close-on-exec. */
+int mpx__os_socketpair(int fd[2]);
+
+/* Waits until fd is readable (or hung up), deadline. 1, 0 not in time, -1. */
+int mpx__os_poll_readable(int fd, int64_t deadline);
+
+/* fd 0 reads nothing from now on. */
+void mpx__os_stdin_null(void);
+
+/* getenv, but NULL in a set-user-ID program. */
+const char *mpx__os_getenv(const char *name);
+
+/* --- linux.c or posix.c -------------------------------------------------- */
+
+/* Sleeps while *word == expected, until a wake, the deadline, or for no reason at
+ * all. Works between processes on memory from mpx__os_map. */
+void mpx__os_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
+
+/* Wakes at most n sleepers of that word. How many; 0 also where nobody can tell. */
+int mpx__os_wake(_Atomic uint32_t *word, int n);
+
+/* Drops the contents of whole pages of a mapping from mpx__os_map, in all
+ * processes. True if they read as zero afterwards, false if nothing happened. */
+bool mpx__os_discard(void *addr, size_t size);
+
+/* Bytes of memory that the system could still hand out; SIZE_MAX if unknown. */
+size_t mpx__os_memory_available(void);
+
+/* Life of other processes. Once before the first fork: life_init. Then each
+ * process of the family: life_begin, with its own slot number. gone: is the
+ * process that began with this pid, slot and birth dead (a zombie is)? True only
+ * on the kernel's evidence, false in doubt. */
+int mpx__os_life_init(void);
+uint64_t mpx__os_life_begin(unsigned slot);
+bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth);
+
+/* A new descriptor that polls readable when child (of ours, not reaped) has
+ * ended; -1 if the system has none. */
+int mpx__os_watch(pid_t pid);
+
+/* Ended? 1 and *status = exit code or -signal; 0 still running; -1 with ECHILD:
+ * ended, but nobody can tell how. Reaps. watch is from mpx__os_watch, or -1. */
+int mpx__os_reap(pid_t pid, int watch, int *status);
+
+/* A signal to a child; never to a stranger who got its pid where watch is not -1. */
+int mpx__os_signal(pid_t pid, int watch, int signal);
+
+/* Must a child that is forked by the calling thread have a link to its parent (a
+ * mpx__os_socketpair) to be told of the parent's death? */
+bool mpx__os_needs_link(void);
+
+/* In a child: when parent dies, so do I, by SIGKILL. link is the child's end of
+ * the pair, or -1 where needs_link said no. May end the process at once. */
+void mpx__os_die_with_parent(pid_t parent, int link);
+
+/* In a child, where the C library can: exit(status) calls fn(status) before the
+ * exit handlers that came from the parent. */
+void mpx__os_at_exit_first(void (*fn)(int status));
+
+/* Is the caller the only thread? When in doubt, says posix.c, it is. */
+bool mpx__os_single_threaded(void);
+
+/* A doorbell: a descriptor that any process can make readable that knows its
+ * address (8 bytes, kept in shared memory), without having inherited it. */
+int mpx__os_bell_open(uint64_t *address);
+/* False if nobody listens there any more. */
+bool mpx__os_bell_ring(uint64_t address);
+/* Makes it unreadable again. */
+void mpx__os_bell_drain(int fd);
+
+/* Processors that this process may use, by affinity and quota; at least 1. */
+int mpx__os_cpu_count(void);
+
+#endif

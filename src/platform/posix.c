@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Plain POSIX: no futex, no pidfd, no /proc, no abstract sockets. Slower, and
+ * true to the same promises. Built and tested on Linux too, so that it never rots.
+ *
+ * - Waiting is looking, at growing intervals from 20 us to 2 ms: every object
+ *   between processes that POSIX offers to sleep on (mutex, condition,
+ *   semaphore) can strand survivors when one of its users is killed.
+ * - Life is a record lock: each process of the family locks the byte of its slot
+ *   in a file that has no name; the kernel drops the lock when it ends, also while
+ *   it is a zombie. A program that closes all descriptors loses its lock and counts as
+ *   dead, unless it has become unable to tell (then nobody is ever declared dead).
+ * - A child learns of its parent's death by SIGIO from a socket.
+ * - A doorbell is a datagram socket on the loopback interface.
+ */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- sleeping on a word -------------------------------------------------- */
+
+void mpx__os_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
+{
+	int64_t pause = 20000;
+
+	while (atomic_load(word) == expected) {
+		int64_t left = deadline - mpx__os_now();
+
+		if (left <= 0)
+			return;
+		mpx__os_sleep(left < pause ? left : pause);
+		if (pause < 2000000)
+			pause += pause / 2;
+	}
+}
+
+int mpx__os_wake(_Atomic uint32_t *word, int n)
+{
+	(void)word;
+	(void)n;
+	return 0; /* they look by themselves */
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+bool mpx__os_discard(void *addr, size_t size)
+{
+	(void)addr;
+	(void)size;
+	return false;
+}
+
+size_t mpx__os_memory_available(void)
+{
+	return SIZE_MAX;
+}
+
+/* --- life of processes ---------------------------------------------------- */
+
+static int life_fd = -1;
+static dev_t life_device;
+static ino_t life_inode;
+
+int mpx__os_life_init(void)
+{
+	const char *dir = mpx__os_getenv("TMPDIR");
+	char path[512];
+	struct stat st;
+	int low;
+
+	if (snprintf(path, sizeof path, "%s/mpx-XXXXXX", dir ? dir : "/tmp") >= (int)sizeof path)
+		return errno = ENAMETOOLONG, -1;
+	low = mkstemp(path);
+	if (low < 0)
+		return -1;
+	unlink(path);
+	/* Out of the way of programs that count on low numbers. */
+	life_fd = fcntl(low, F_DUPFD, 100);
+	if (life_fd < 0)
+		life_fd = low;
+	else
+		close(low);
+	fcntl(life_fd, F_SETFD, FD_CLOEXEC);
+	if (fstat(life_fd, &st) != 0)
+		return -1;
+	life_device = st.st_dev;
+	life_inode = st.st_ino;
+	return 0;
+}
+
+/* Is the descriptor still our file, or has the program closed and reused it? */
+static bool life_known(void)
+{
+	struct stat st;
+
+	return fstat(life_fd, &st) == 0 && st.st_dev == life_device && st.st_ino == life_inode;
+}
+
+uint64_t mpx__os_life_begin(unsigned slot)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
+
+	while (fcntl(life_fd, F_SETLK, &lock) != 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
+
+	(void)birth;
+	if (pid == getpid())
+		return false;
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return true;
+	return life_known() && fcntl(life_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+/* --- children --------------------------------------------------------------- */
+
+int mpx__os_watch(pid_t pid)
+{
+	(void)pid;
+	return -1;
+}
+
+int mpx__os_reap(pid_t pid, int watch, int *status)
+{
+	int raw;
+	pid_t r;
+
+	(void)watch;
+	do
+		r = waitpid(pid, &raw, WNOHANG);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -1;
+	if (r == 0)
+		return 0;
+	*status = WIFEXITED(raw) ? WEXITSTATUS(raw) : -WTERMSIG(raw);
+	return 1;
+}
+
+int mpx__os_signal(pid_t pid, int watch, int signal)
+{
+	(void)watch;
+	return kill(pid, signal);
+}
+
+bool mpx__os_needs_link(void)
+{
+	return true;
+}
+
+static pid_t guarded_by;
+
+static void parent_may_be_dead(int signal)
+{
+	(void)signal;
+	if (getppid() != guarded_by)
+		kill(getpid(), SIGKILL);
+}
+
+void mpx__os_die_with_parent(pid_t parent, int link)
+{
+	struct sigaction action;
+	sigset_t set;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = parent_may_be_dead;
+	action.sa_flags = SA_RESTART;
+	guarded_by = parent;
+	sigaction(SIGIO, &action, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	fcntl(link, F_SETOWN, getpid());
+	fcntl(link, F_SETFL, O_ASYNC | O_NONBLOCK);
+	parent_may_be_dead(0);
+}
+
+void mpx__os_at_exit_first(void (*fn)(int status))
+{
+	(void)fn;
+}
+
+bool mpx__os_single_threaded(void)
+{
+	return true;
+}
+
+/* --- doorbells ---------------------------------------------------------------- */
+
+static struct sockaddr_in loopback(uint64_t port)
+{
+	struct sockaddr_in name;
+
+	memset(&name, 0, sizeof name);
+	name.sin_family = AF_INET;
+	name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	name.sin_port = (in_port_t)port;
+	return name;
+}
+
+static int bell_socket(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd >= 0) {
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+	}
+	return fd;
+}
+
+int mpx__os_bell_open(uint64_t *address)
+{
+	struct sockaddr_in name = loopback(0);
+	socklen_t size = sizeof name;
+	int fd = bell_socket();
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&name, sizeof name) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&name, &size) != 0) {
+		close(fd);
+		return -1;
+	}
+	*address = name.sin_port;
+	return fd;
+}
+
+bool mpx__os_bell_ring(uint64_t address)
+{
+	struct sockaddr_in name = loopback(address);
+	int fd = bell_socket();
+
+	if (fd >= 0) {
+		sendto(fd, "", 1, 0, (struct sockaddr *)&name, sizeof name);
+		close(fd);
+	}
+	return true;
+}
+
+void mpx__os_bell_drain(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+}
+
+/* --- processors ---------------------------------------------------------------- */
+
+int mpx__os_cpu_count(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : (int)n;
+}

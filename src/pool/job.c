@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ */
+#include "pool/pool.h"
+
+#include "shm/family.h"
+#include "shm/word.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define THEN atomic_signal_fence(memory_order_seq_cst)
+
+bool mpx__is_pool(const mpx_pool *pool)
+{
+	return mpx__object_is(pool, sizeof *pool, MPX__POOL);
+}
+
+/* --- the lock and its recovery ---------------------------------------------------- */
+
+/* The holder died: what is not truth is made from it, and the job that was being
+ * added or removed is freed unless it is in the list of all. */
+static void recover(mpx_pool *pool)
+{
+	struct mpx_result *noted = atomic_load(&pool->noted), *before = NULL;
+
+	for (struct mpx_result *job = pool->all; job; before = job, job = job->all_next) {
+		job->all_prev = before;
+		job->listed = false;
+		if (job == noted)
+			noted = NULL;
+	}
+	pool->pending_last = NULL;
+	for (struct mpx_result *job = pool->pending; job; job = job->next) {
+		job->listed = true;
+		pool->pending_last = job;
+	}
+	if (noted)
+		mpx__heap_free_noted(noted, MPX__TAG_OBJECT, pool->noted_serial);
+	atomic_store(&pool->noted, NULL);
+	mpx__word_consistent(&pool->lock);
+}
+
+int mpx__pool_lock(mpx_pool *pool)
+{
+	int error = mpx__word_acquire(&pool->lock, INT64_MAX);
+
+	if (error != EOWNERDEAD)
+		return error;
+	recover(pool);
+	return 0;
+}
+
+void mpx__pool_unlock(mpx_pool *pool)
+{
+	mpx__word_release(&pool->lock);
+}
+
+/* --- lists -------------------------------------------------------------------------- */
+
+static void note(mpx_pool *pool, struct mpx_result *job)
+{
+	pool->noted_serial = mpx__heap_serial(job);
+	THEN;
+	atomic_store(&pool->noted, job);
+	THEN;
+}
+
+static void append_pending(mpx_pool *pool, struct mpx_result *job)
+{
+	job->next = NULL;
+	job->listed = true;
+	THEN;
+	if (pool->pending_last)
+		pool->pending_last->next = job;
+	else
+		pool->pending = job;
+	THEN;
+	pool->pending_last = job;
+}
+
+static void prepend_pending(mpx_pool *pool, struct mpx_result *job)
+{
+	job->next = pool->pending;
+	job->listed = true;
+	THEN;
+	pool->pending = job;
+	THEN;
+	if (!job->next)
+		pool->pending_last = job;
+}
+
+/* It stands at the front, or near. */
+static void remove_pending(mpx_pool *pool, struct mpx_result *job)
+{
+	struct mpx_result **place = &pool->pending, *before = NULL;
+
+	if (!job->listed)
+		return;
+	while (*place != job) {
+		before = *place;
+		place = &before->next;
+	}
+	*place = job->next;
+	THEN;
+	if (pool->pending_last == job)
+		pool->pending_last = before;
+	job->listed = false;
+}
+
+void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
+{
+	note(pool, job);
+	mpx__heap_retag(job, mpx__self(), MPX__TAG_OBJECT);
+	job->all_prev = NULL;
+	job->all_next = pool->all;
+	THEN;
+	pool->all = job;
+	THEN;
+	if (job->all_next)
+		job->all_next->all_prev = job;
+	atomic_store(&pool->noted, NULL);
+	append_pending(pool, job);
+}
+
+static void remove_and_free(mpx_pool *pool, struct mpx_result *job)
+{
+	remove_pending(pool, job);
+	note(pool, job);
+	if (job->all_prev)
+		job->all_prev->all_next = job->all_next;
+	else
+		pool->all = job->all_next;
+	THEN;
+	if (job->all_next)
+		job->all_next->all_prev = job->all_prev;
+	mpx__object_free(job);
+	THEN;
+	atomic_store(&pool->noted, NULL);
+}
+
+/* --- claiming and completion ----------------------------------------------------------- */
+
+struct mpx_result *mpx__job_first(mpx_pool *pool)
+{
+	struct mpx_result *job;
+
+	while ((job = pool->pending) && atomic_load(&job->cursor) >= job->chunks)
+		remove_pending(pool, job);
+	return job;
+}
+
+static void make_ready(mpx_pool *pool, struct mpx_result *job)
+{
+	remove_pending(pool, job);
+	atomic_store_explicit(&job->ready, 1, memory_order_release);
+	mpx__event_post(&job->event, true);
+}
+
+static void make_ready_if_done(mpx_pool *pool, struct mpx_result *job)
+{
+	if (atomic_load(&job->ready))
+		return;
+	while (job->scanned < job->chunks &&
+	       mpx__chunk_owner(atomic_load_explicit(&job->chunk[job->scanned],
+						     memory_order_acquire)) == MPX__CHUNK_DONE)
+		job->scanned++;
+	if (job->scanned == job->chunks)
+		make_ready(pool, job);
+}
+
+static bool in_use(mpx_pool *pool, struct mpx_result *job)
+{
+	for (int i = 0; i < pool->workers; i++)
+		if (atomic_load(&pool->worker[i].job) == job)
+			return true;
+	return false;
+}
+
+static void free_if_forgotten(mpx_pool *pool, struct mpx_result *job)
+{
+	if (job->detached && atomic_load(&job->ready) && !in_use(pool, job))
+		remove_and_free(pool, job);
+}
+
+void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w)
+{
+	struct mpx_result *job = atomic_load(&w->job);
+
+	if (!job)
+		return;
+	make_ready_if_done(pool, job);
+	atomic_store(&w->job, NULL);
+	free_if_forgotten(pool, job);
+}
+
+void mpx__job_detach(mpx_pool *pool, struct mpx_result *job)
+{
+	job->detached = true;
+	free_if_forgotten(pool, job);
+}
+
+/* --- failure ------------------------------------------------------------------------------ */
+
+void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure)
+{
+	uint32_t failed = atomic_load(&job->failed);
+	uint32_t other = failed == 1 ? 1 : 0;
+
+	if (failed && job->failure[failed - 1].index <= failure->index)
+		return;
+	job->failure[other] = *failure;
+	atomic_store_explicit(&job->failed, 1 + other, memory_order_release);
+}
+
+/* The first chunk that nobody has claimed; a worker that died on its way to claim
+ * one has left it behind the cursor. */
+static void rewind_cursor(mpx_pool *pool, struct mpx_result *job)
+{
+	size_t c = job->scanned;
+
+	while (c < job->chunks &&
+	       mpx__chunk_owner(atomic_load(&job->chunk[c])) != MPX__CHUNK_PENDING)
+		c++;
+	if (c == job->chunks)
+		return;
+	atomic_store(&job->cursor, c);
+	if (!job->listed)
+		prepend_pending(pool, job);
+	mpx__event_post(&pool->work, true);
+}
+
+void mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how)
+{
+	struct mpx_result *job = atomic_load(&w->job);
+	uint64_t c = atomic_load(&w->chunk), item = atomic_load(&w->item), word;
+	size_t end;
+
+	if (!job)
+		return;
+	if (!atomic_load(&job->ready)) {
+		word = c < job->chunks ? atomic_load(&job->chunk[c]) : 0;
+		if (word && mpx__chunk_owner(word) == id) {
+			how->index = (size_t)item;
+			how->error = EOWNERDEAD;
+			mpx__job_fail(job, how);
+			item++;
+			end = (c + 1) * job->chunksize < job->n ? (c + 1) * job->chunksize : job->n;
+			atomic_store(&job->chunk[c],
+				     item < end ? mpx__chunk_word(MPX__CHUNK_PENDING,
+								  (uint32_t)(item - c * job->chunksize))
+						: mpx__chunk_word(MPX__CHUNK_DONE, 0));
+		}
+		rewind_cursor(pool, job);
+	}
+	mpx__job_leave(pool, w);
+}
+
+void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
+{
+	mpx_failure failure = {.error = error, .exit_status = -1};
+	struct mpx_result *next;
+
+	snprintf(failure.message, sizeof failure.message, "%s", message);
+	for (struct mpx_result *job = pool->all; job; job = next) {
+		next = job->all_next;
+		if (atomic_load(&job->ready))
+			continue;
+		failure.index = job->scanned * job->chunksize;
+		mpx__job_fail(job, &failure);
+		make_ready(pool, job);
+		free_if_forgotten(pool, job);
+	}
+}
+
+void mpx__job_orphan_all(mpx_pool *pool)
+{
+	struct mpx_result *job;
+
+	for (int i = 0; i < pool->workers; i++)
+		atomic_store(&pool->worker[i].job, NULL);
+	while ((job = pool->all)) {
+		if (job->detached) {
+			remove_and_free(pool, job);
+			continue;
+		}
+		pool->all = job->all_next;
+		if (pool->all)
+			pool->all->all_prev = NULL;
+		atomic_store(&job->pool, NULL);
+	}
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Submitting work. A job is one block: its description, a word for each chunk, and
+ * copies of the inputs and outputs that are not in the family's heap already.
+ */
+#include "base/deadline.h"
+#include "pool/pool.h"
+#include "shm/family.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The last failure of each thread's map and apply. */
+static _Thread_local struct {
+	mpx_pool *pool;
+	mpx_failure failure;
+} last;
+
+static size_t round_64(size_t size)
+{
+	return (size + 63) / 64 * 64;
+}
+
+/* Many small chunks keep the workers busy to the end, few large ones cost less:
+ * 32 for each worker (Python: 4). */
+static size_t choose_chunksize(mpx_pool *pool, size_t n, const mpx_task_options *options)
+{
+	size_t wish = 0, automatic = n / (32 * (size_t)pool->workers);
+
+	if (options && options->size >= sizeof *options)
+		wish = options->chunksize;
+	if (!wish)
+		wish = automatic;
+	if (wish > UINT32_MAX)
+		wish = UINT32_MAX;
+	return wish < 1 ? 1 : wish;
+}
+
+/* What a job's block has behind its chunk words. */
+struct layout {
+	size_t head, in, out, total;
+};
+
+static bool lay_out(struct layout *l, size_t chunks, size_t in_copied, size_t out_copied)
+{
+	size_t words;
+
+	if (__builtin_mul_overflow(chunks, sizeof(uint64_t), &words) || words > SIZE_MAX / 8 ||
+	    in_copied > SIZE_MAX / 8 || out_copied > SIZE_MAX / 8)
+		return false;
+	l->head = sizeof(struct mpx_result) + words;
+	l->in = round_64(l->head);
+	l->out = l->in + round_64(in_copied);
+	l->total = l->out + out_copied;
+	return true;
+}
+
+struct request {
+	mpx_task *fn;
+	const void *in;
+	size_t in_size;
+	void *out; /* where results belong if that is in the heap; may be NULL */
+	size_t out_size;
+	size_t n;
+	const mpx_task_options *options;
+};
+
+static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
+{
+	size_t chunksize = choose_chunksize(pool, r->n, r->options);
+	size_t chunks = r->n / chunksize + (r->n % chunksize != 0);
+	size_t in_bytes, out_bytes;
+	bool in_place, out_place;
+	struct layout l;
+	struct mpx_result *job;
+
+	if (__builtin_mul_overflow(r->n, r->in_size, &in_bytes) ||
+	    __builtin_mul_overflow(r->n, r->out_size, &out_bytes)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	in_place = in_bytes == 0 || mpx__heap_contains(r->in, in_bytes);
+	out_place = out_bytes == 0 || mpx__heap_contains(r->out, out_bytes);
+	if (!lay_out(&l, chunks, in_place ? 0 : in_bytes, out_place ? 0 : out_bytes)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	job = mpx__heap_alloc(l.total, mpx__self());
+	if (!job)
+		return NULL;
+	memset(job, 0, l.head);
+	atomic_store(&job->pool, pool);
+	job->fn = r->fn;
+	job->in = r->in;
+	if (!in_place)
+		job->in = memcpy((char *)job + l.in, r->in, in_bytes);
+	job->in_size = r->in_size;
+	job->out = out_bytes == 0 ? NULL : out_place ? r->out : (char *)job + l.out;
+	job->out_size = r->out_size;
+	job->n = r->n;
+	job->chunksize = chunksize;
+	job->chunks = chunks;
+	atomic_store(&job->object.type, MPX__RESULT);
+	return job;
+}
+
+/* Hands the job to the pool; 0 or an errno value. */
+static int enqueue(mpx_pool *pool, struct mpx_result *job)
+{
+	int error = mpx__pool_lock(pool);
+
+	if (error)
+		return error;
+	if (pool->broken)
+		error = (int)pool->broken;
+	else if (atomic_load(&pool->state) != MPX__POOL_OPEN)
+		error = EBUSY;
+	else
+		mpx__job_add(pool, job);
+	if (!error && job->chunks == 0)
+		atomic_store(&job->ready, 1);
+	mpx__pool_unlock(pool);
+	if (!error)
+		mpx__event_post(&pool->work, job->chunks > 1);
+	return error;
+}
+
+static struct mpx_result *submit(mpx_pool *pool, const struct request *r)
+{
+	struct mpx_result *job;
+	int error;
+
+	if (!mpx__is_pool(pool))
+		return NULL;
+	if (!r->fn || (!r->in && r->in_size && r->n)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	job = new_job(pool, r);
+	if (!job)
+		return NULL;
+	error = enqueue(pool, job);
+	if (error) {
+		mpx__object_free_own(job);
+		errno = error;
+		return NULL;
+	}
+	return job;
+}
+
+mpx_result *mpx_pool_map_async(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
+			       size_t n, size_t out_size, const mpx_task_options *options_or_null)
+{
+	struct request r = {fn, in, in_size, NULL, out_size, n, options_or_null};
+
+	return submit(pool, &r);
+}
+
+mpx_result *mpx_pool_apply_async(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
+				 size_t out_size, const mpx_task_options *options_or_null)
+{
+	return mpx_pool_map_async(pool, fn, in, in_size, 1, out_size, options_or_null);
+}
+
+int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size, void *out,
+		       size_t out_size, size_t n, const mpx_task_options *options_or_null)
+{
+	struct request r = {fn, in, in_size, out, out_size, n, options_or_null};
+	struct mpx_result *job;
+	const mpx_failure *failure;
+	int error;
+
+	if (!out && out_size && n) {
+		errno = EINVAL;
+		return -1;
+	}
+	job = submit(pool, &r);
+	if (!job)
+		return -1;
+	mpx__result_wait(job, INT64_MAX);
+	if (job->out && job->out != out)
+		memcpy(out, job->out, n * out_size);
+	error = mpx__result_error(job);
+	failure = mpx__result_failure(job);
+	if (failure) {
+		last.pool = pool;
+		last.failure = *failure;
+	}
+	mpx_result_free(job);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int mpx_pool_get_last_failure(mpx_pool *pool, mpx_failure *failure, size_t size)
+{
+	if (!mpx__is_pool(pool))
+		return -1;
+	if (!failure || last.pool != pool || !last.failure.error) {
+		errno = failure ? ENOENT : EINVAL;
+		return -1;
+	}
+	memset(failure, 0, size);
+	memcpy(failure, &last.failure, size < sizeof last.failure ? size : sizeof last.failure);
+	return 0;
+}

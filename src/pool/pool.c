@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Making and ending a pool.
+ */
+#include "pool/pool.h"
+
+#include "base/deadline.h"
+#include "shm/family.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <mpx/process.h>
+#include <signal.h>
+#include <string.h>
+
+enum { WORKERS_MAX = 1024 };
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* --- making --------------------------------------------------------------------------- */
+
+/* Until the supervisor has forked the workers; 0 or why it could not. */
+static int wait_for_start(mpx_pool *pool)
+{
+	struct mpx__slice slice = {0};
+	uint32_t started;
+
+	while (!(started = atomic_load(&pool->started))) {
+		uint32_t ticket = mpx__event_prepare(&pool->start_event);
+
+		if (mpx__child_poll(&pool->supervisor))
+			return EAGAIN;
+		if (!atomic_load(&pool->started))
+			mpx__event_wait(&pool->start_event, ticket,
+					mpx__slice_end(&slice, INT64_MAX));
+	}
+	return started == 1 ? 0 : (int)started - 2;
+}
+
+static int start_supervisor(mpx_pool *pool)
+{
+	int error = mpx__child_start(&pool->supervisor, mpx__supervisor_main, pool, false);
+
+	if (error)
+		return error;
+	error = wait_for_start(pool);
+	if (error) {
+		mpx__child_wait(&pool->supervisor, INT64_MAX);
+		mpx__child_drop(&pool->supervisor);
+	}
+	return error;
+}
+
+mpx_pool *mpx_pool_create(const mpx_pool_options *options)
+{
+	mpx_pool_options o = {0};
+	mpx_pool *pool;
+	int error;
+
+	if (!options || options->size < sizeof o.size) {
+		errno = EINVAL;
+		return NULL;
+	}
+	memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+	if (o.processes == 0) {
+		o.processes = mpx_cpu_count();
+		if (o.processes > WORKERS_MAX)
+			o.processes = WORKERS_MAX;
+	}
+	if (o.processes < 0 || o.processes > WORKERS_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	pool = mpx__object_new(sizeof *pool + (size_t)o.processes * sizeof pool->worker[0],
+			       MPX__POOL);
+	if (!pool)
+		return NULL;
+	pool->creator = mpx__self();
+	pool->workers = o.processes;
+	pool->initializer = o.initializer;
+	pool->initargs = o.initargs;
+	error = start_supervisor(pool);
+	if (error) {
+		mpx__object_free(pool);
+		errno = error;
+		return NULL;
+	}
+	return pool;
+}
+
+int mpx_pool_processes(mpx_pool *pool)
+{
+	return mpx__is_pool(pool) ? pool->workers : -1;
+}
+
+/* --- ending ---------------------------------------------------------------------------- */
+
+int mpx_pool_close(mpx_pool *pool)
+{
+	int error;
+
+	if (!mpx__is_pool(pool))
+		return -1;
+	error = mpx__pool_lock(pool);
+	if (error)
+		return fail(error);
+	if (atomic_load(&pool->state) == MPX__POOL_OPEN)
+		atomic_store(&pool->state, MPX__POOL_CLOSED);
+	mpx__pool_unlock(pool);
+	mpx__event_post(&pool->work, true);
+	mpx__os_bell_ring(atomic_load(&pool->bell));
+	return 0;
+}
+
+int mpx__pool_terminate(mpx_pool *pool, int error, const char *message)
+{
+	int failed = mpx__pool_lock(pool);
+
+	if (failed)
+		return failed;
+	if (error != ECANCELED && !pool->broken)
+		pool->broken = (uint32_t)error;
+	atomic_store(&pool->state, MPX__POOL_TERMINATED);
+	mpx__job_fail_all(pool, error, message);
+	mpx__pool_unlock(pool);
+	mpx__event_post(&pool->work, true);
+	mpx__os_bell_ring(atomic_load(&pool->bell));
+	return 0;
+}
+
+int mpx_pool_terminate(mpx_pool *pool)
+{
+	int error;
+
+	if (!mpx__is_pool(pool))
+		return -1;
+	error = mpx__pool_terminate(pool, ECANCELED, "the pool was terminated");
+	return error ? fail(error) : 0;
+}
+
+bool mpx__pool_supervisor_died(mpx_pool *pool)
+{
+	uint32_t id = atomic_load(&pool->supervisor_id);
+
+	/* Its regular end completes all jobs before. */
+	if (!id || !mpx__peer_dead(id))
+		return false;
+	mpx__pool_terminate(pool, EOWNERDEAD, "the pool's supervisor was killed");
+	return true;
+}
+
+/* The supervisor has ended. If it was killed its workers are being killed: wait. */
+static int wait_for_workers(mpx_pool *pool, int64_t deadline)
+{
+	for (int i = 0; i < pool->workers; i++) {
+		struct mpx__slice slice = {0};
+		uint32_t id = atomic_load(&pool->worker[i].id);
+
+		while (id && !mpx__peer_dead(id)) {
+			if (mpx__passed(deadline))
+				return ETIMEDOUT;
+			mpx__os_sleep(mpx__slice_end(&slice, deadline) - mpx__os_now());
+		}
+		if (id)
+			mpx__peer_bury(id);
+		atomic_store(&pool->worker[i].id, 0);
+	}
+	return 0;
+}
+
+static int join(mpx_pool *pool, int64_t deadline)
+{
+	int error = mpx__child_wait(&pool->supervisor, deadline);
+
+	if (!error)
+		error = wait_for_workers(pool, deadline);
+	if (!error) /* for those that a supervisor which was killed has left */
+		error = mpx__pool_terminate(pool, ECANCELED, "the pool's supervisor was killed");
+	return error;
+}
+
+int mpx_pool_join(mpx_pool *pool, double timeout)
+{
+	int64_t deadline;
+	int error;
+
+	if (!mpx__is_pool(pool))
+		return -1;
+	error = mpx__deadline(timeout, &deadline);
+	if (!error && pool->creator != mpx__self())
+		error = EPERM;
+	if (!error && atomic_load(&pool->state) == MPX__POOL_OPEN)
+		error = EBUSY;
+	if (!error)
+		error = join(pool, deadline);
+	return error ? fail(error) : 0;
+}
+
+void mpx_pool_free(mpx_pool *pool)
+{
+	if (!pool || !mpx__is_pool(pool))
+		return;
+	if (pool->creator != mpx__self()) {
+		errno = EPERM;
+		return;
+	}
+	mpx_pool_terminate(pool);
+	if (join(pool, mpx__os_now() + INT64_C(3000000000)) != 0) {
+		/* Stopped, perhaps: its workers go with it. */
+		mpx__child_signal(&pool->supervisor, SIGKILL);
+		join(pool, mpx__os_now() + INT64_C(3000000000));
+	}
+	if (mpx__pool_lock(pool) == 0) {
+		mpx__job_orphan_all(pool);
+		mpx__pool_unlock(pool);
+	}
+	mpx__child_drop(&pool->supervisor);
+	mpx__object_free(pool);
+}

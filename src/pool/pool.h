@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * The pool's layout in shared memory, and what its parts ask of each other.
+ *
+ *   map.c         submits jobs, and waits for those of map and apply
+ *   job.c         a job's life: lists, completion, failure, what a death means
+ *   worker.c      the process that runs tasks
+ *   supervisor.c  the process that forks the workers and looks after them
+ *   pool.c        making and ending a pool
+ *   result.c      AsyncResult
+ *
+ * A job (mpx_result) is one map or apply, cut into chunks of items. Each chunk has
+ * a word: who is running it, and from which item on; a worker claims a chunk by
+ * one compare-exchange, which at once records the claim. The worker's own line says
+ * which item it is at. So when a worker has died, these two tell the one item that
+ * was running; the rest of the chunk is given to others.
+ *
+ * A job is ready when all its chunk words say DONE. Nobody counts: who leaves a job
+ * looks, under the pool's lock, from where the last one stopped looking.
+ */
+#ifndef MPX_POOL_POOL_H
+#define MPX_POOL_POOL_H
+
+#include "process/child.h"
+#include "shm/object.h"
+
+#include <mpx/pool.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A chunk word: owner << 32 | first item of the chunk that is not done or failed. */
+#define MPX__CHUNK_PENDING UINT32_C(0)
+#define MPX__CHUNK_DONE UINT32_C(0xffffffff)
+
+static inline uint32_t mpx__chunk_owner(uint64_t word)
+{
+	return (uint32_t)(word >> 32);
+}
+
+static inline uint64_t mpx__chunk_word(uint32_t owner, uint32_t from)
+{
+	return (uint64_t)owner << 32 | from;
+}
+
+struct mpx_result {
+	struct mpx__object object;
+	_Atomic(mpx_pool *) pool; /* NULL once the pool has been freed */
+	mpx_task *fn;		  /* from here to chunks: constant */
+	const char *in;
+	size_t in_size;
+	char *out;
+	size_t out_size;
+	size_t n;
+	size_t chunksize;
+	size_t chunks;
+	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
+	_Alignas(64) _Atomic uint32_t ready;
+	_Atomic uint32_t event; /* eventcount: ready */
+	/* Under the pool's lock: */
+	size_t scanned;		  /* chunks before are DONE */
+	bool detached;		  /* the user has freed it */
+	bool listed;		  /* index: it is among the pending */
+	_Atomic uint32_t failed;  /* 0, or 1 + which failure */
+	mpx_failure failure[2];	  /* the other one is being written */
+	struct mpx_result *next;  /* truth: among the pending */
+	struct mpx_result *all_next; /* truth: among all of the pool */
+	struct mpx_result *all_prev; /* index */
+	_Alignas(64) _Atomic uint64_t chunk[];
+};
+
+struct mpx__worker {
+	/* By the worker: */
+	_Alignas(64) _Atomic(struct mpx_result *) job; /* changes under the pool's lock */
+	_Atomic uint64_t chunk;			       /* that it claims or runs */
+	_Atomic uint64_t item;			       /* that it is at */
+	_Atomic uint32_t initialized;		       /* 1: the initializer went well */
+	_Atomic uint32_t init_error;		       /* what it returned otherwise */
+	/* By the supervisor: */
+	_Alignas(64) _Atomic uint32_t id; /* peer id; 0: none at the moment */
+	_Atomic int32_t pid;
+};
+
+enum mpx__pool_state { MPX__POOL_OPEN, MPX__POOL_CLOSED, MPX__POOL_TERMINATED };
+
+struct mpx_pool {
+	struct mpx__object object;
+	uint32_t creator; /* peer id; from here to lock: constant */
+	int workers;
+	int (*initializer)(void *args);
+	void *initargs;
+	_Alignas(64) _Atomic uint32_t lock; /* guards the lists, and all that says so */
+	_Atomic uint32_t state;		    /* under the lock; only grows */
+	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
+	struct mpx_result *pending;	    /* truth: jobs with chunks to claim */
+	struct mpx_result *pending_last;    /* index */
+	struct mpx_result *all;		    /* truth: jobs that are not freed */
+	_Atomic(struct mpx_result *) noted; /* being added to or removed from all */
+	uint64_t noted_serial;
+	_Alignas(64) _Atomic uint32_t work; /* eventcount: pending grew, or state did */
+	_Alignas(64) _Atomic uint32_t start_event; /* eventcount: started */
+	_Atomic uint32_t started;		   /* by the supervisor: 1, or 2 + errno value */
+	_Atomic uint32_t supervisor_id;		   /* peer id */
+	_Atomic uint64_t bell;			   /* of the supervisor: state has grown */
+	struct mpx__child supervisor;		   /* the creator's */
+	struct mpx__worker worker[];
+};
+
+/* --- job.c; all but the first three under the pool's lock ------------------------------- */
+
+bool mpx__is_pool(const mpx_pool *pool);
+/* 0, or EAGAIN: no peer id. */
+int mpx__pool_lock(mpx_pool *pool);
+void mpx__pool_unlock(mpx_pool *pool);
+
+/* A job becomes the pool's. */
+void mpx__job_add(mpx_pool *pool, struct mpx_result *job);
+/* The first job with chunks to claim. */
+struct mpx_result *mpx__job_first(mpx_pool *pool);
+/* The failed item with the lowest index counts. */
+void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure);
+/* A worker has no more to do with its job; or it has died, see below. */
+void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
+/* What the death of a worker means for its job. how: index and error are filled in. */
+void mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);
+/* The user frees it. */
+void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
+/* Every job that is not ready fails, at once. */
+void mpx__job_fail_all(mpx_pool *pool, int error, const char *message);
+/* The pool is about to be freed, nobody works any more. */
+void mpx__job_orphan_all(mpx_pool *pool);
+
+/* --- the others -------------------------------------------------------------------------- */
+
+/* In the supervisor's, in a worker's process. */
+int mpx__supervisor_main(void *pool);
+int mpx__worker_main(mpx_pool *pool, int number);
+
+/* No more work; error: what outstanding tasks fail with. */
+int mpx__pool_terminate(mpx_pool *pool, int error, const char *message);
+
+/* Is the supervisor dead? Then the pool is broken, and nobody waits for it. */
+bool mpx__pool_supervisor_died(mpx_pool *pool);
+
+/* 0 when ready, ETIMEDOUT. */
+int mpx__result_wait(struct mpx_result *job, int64_t deadline);
+/* 0, or the errno value that it failed with. */
+int mpx__result_error(struct mpx_result *job);
+/* The failure, or NULL. */
+const mpx_failure *mpx__result_failure(struct mpx_result *job);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * multiprocessing.pool.AsyncResult.
+ */
+#include "base/deadline.h"
+#include "pool/pool.h"
+#include "shm/family.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool is_result(const mpx_result *r)
+{
+	return mpx__object_is(r, sizeof *r, MPX__RESULT);
+}
+
+static bool is_ready(struct mpx_result *job)
+{
+	return atomic_load_explicit(&job->ready, memory_order_acquire);
+}
+
+int mpx__result_wait(struct mpx_result *job, int64_t deadline)
+{
+	struct mpx__slice slice = {0};
+	uint32_t ticket;
+
+	for (int i = 0; i < mpx__spins && deadline; i++) {
+		if (is_ready(job))
+			return 0;
+		mpx__relax();
+	}
+	while (!is_ready(job)) {
+		mpx_pool *pool = atomic_load(&job->pool);
+
+		if (pool && slice.length >= MPX__SLICE_MAX && mpx__pool_supervisor_died(pool))
+			continue;
+		if (mpx__passed(deadline))
+			return ETIMEDOUT;
+		ticket = mpx__event_prepare(&job->event);
+		if (!is_ready(job))
+			mpx__event_wait(&job->event, ticket, mpx__slice_end(&slice, deadline));
+	}
+	return 0;
+}
+
+const mpx_failure *mpx__result_failure(struct mpx_result *job)
+{
+	uint32_t failed = atomic_load_explicit(&job->failed, memory_order_acquire);
+
+	return failed ? &job->failure[failed - 1] : NULL;
+}
+
+int mpx__result_error(struct mpx_result *job)
+{
+	const mpx_failure *failure = mpx__result_failure(job);
+
+	return failure ? failure->error : 0;
+}
+
+/* 0, or -1 with errno. */
+static int wait_for(mpx_result *r, double timeout)
+{
+	int64_t deadline;
+	int error;
+
+	if (!is_result(r))
+		return -1;
+	error = mpx__deadline(timeout, &deadline);
+	if (!error)
+		error = mpx__result_wait(r, deadline);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int mpx_result_wait(mpx_result *r, double timeout)
+{
+	return wait_for(r, timeout);
+}
+
+int mpx_result_get(mpx_result *r, void *out, double timeout)
+{
+	int error;
+
+	if (wait_for(r, timeout) != 0)
+		return -1;
+	if (out && r->out)
+		memcpy(out, r->out, r->n * r->out_size);
+	error = mpx__result_error(r);
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+bool mpx_result_ready(mpx_result *r)
+{
+	return is_result(r) && is_ready(r);
+}
+
+bool mpx_result_successful(mpx_result *r)
+{
+	if (!is_result(r))
+		return false;
+	if (!is_ready(r)) {
+		errno = EAGAIN;
+		return false;
+	}
+	return mpx__result_error(r) == 0;
+}
+
+int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t size)
+{
+	const mpx_failure *f;
+
+	if (!is_result(r))
+		return -1;
+	f = mpx__result_failure(r);
+	if (!failure || !is_ready(r) || !f) {
+		errno = !failure ? EINVAL : !is_ready(r) ? EAGAIN : ENOENT;
+		return -1;
+	}
+	memset(failure, 0, size);
+	memcpy(failure, f, size < sizeof *f ? size : sizeof *f);
+	return 0;
+}
+
+void mpx_result_free(mpx_result *r)
+{
+	mpx_pool *pool;
+
+	if (!r || !is_result(r))
+		return;
+	pool = atomic_load(&r->pool);
+	if (!pool) {
+		mpx__object_free(r);
+	} else if (mpx__pool_lock(pool) == 0) {
+		mpx__job_detach(pool, r);
+		mpx__pool_unlock(pool);
+	}
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * The supervisor: a process with one thread and nothing to do but to look after the
+ * workers. It forks them, learns of their deaths by SIGCHLD, says what a death
+ * means for the job, replaces the dead, ends everything when told to or when the
+ * pool's creator has died. It never runs the user's code.
+ *
+ * If it dies itself, its workers die with it (child.h), and whoever waits for the
+ * pool notices: mpx__pool_supervisor_died.
+ */
+#include "base/deadline.h"
+#include "pool/pool.h"
+#include "process/process.h"
+#include "shm/family.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Nanoseconds from terminate: idle workers have ended by TERM_AFTER, busy ones get
+ * SIGTERM then, and SIGKILL at KILL_AFTER. */
+#define TERM_AFTER INT64_C(50000000)
+#define KILL_AFTER INT64_C(1050000000)
+/* Without a descriptor that tells, the creator is looked at that often. */
+#define TICK INT64_C(250000000)
+/* How many workers more than the pool has may fail to initialize in a row. */
+enum { SPARE_INITIALIZERS = 3 };
+
+struct supervisor {
+	mpx_pool *pool;
+	pid_t creator;
+	sigset_t creators_mask;
+	struct mpx__child *child; /* [workers] */
+	int failed_initializers;  /* in a row */
+	int alive;
+	int64_t spawn_at; /* after a failed fork: not before */
+	int64_t terminated_at;
+	int signalled; /* of the ladder's signals */
+	int bell, creator_watch;
+};
+
+static int wake_pipe[2]; /* a byte for each SIGCHLD */
+
+static void on_sigchld(int signal)
+{
+	int saved = errno;
+
+	(void)signal;
+	if (write(wake_pipe[1], "", 1) < 0)
+		errno = saved; /* full: that wakes as well */
+	errno = saved;
+}
+
+/* --- workers --------------------------------------------------------------------------- */
+
+struct order {
+	struct supervisor *s;
+	int number;
+};
+
+static int run_worker(void *arg)
+{
+	struct order *order = arg;
+	struct supervisor *s = order->s;
+	int number = order->number;
+
+	close(wake_pipe[0]);
+	close(wake_pipe[1]);
+	close(s->bell);
+	if (s->creator_watch >= 0)
+		close(s->creator_watch);
+	pthread_sigmask(SIG_SETMASK, &s->creators_mask, NULL);
+	return mpx__worker_main(s->pool, number);
+}
+
+static int spawn(struct supervisor *s, int i)
+{
+	struct order order = {s, i};
+	struct mpx__worker *w = &s->pool->worker[i];
+	struct mpx__child *c = &s->child[i];
+	int error;
+
+	atomic_store(&w->initialized, 0);
+	atomic_store(&w->init_error, 0);
+	error = mpx__child_start(c, run_worker, &order, false);
+	if (error)
+		return error;
+	atomic_store(&w->pid, (int32_t)c->pid);
+	atomic_store(&w->id, c->id);
+	s->alive++;
+	return 0;
+}
+
+static void give_up(struct supervisor *s, int error)
+{
+	mpx__pool_terminate(s->pool, error, "the pool's initializer failed again and again");
+}
+
+static void bury(struct supervisor *s, int i)
+{
+	struct mpx__worker *w = &s->pool->worker[i];
+	struct mpx__child *c = &s->child[i];
+	mpx_failure how = {.pid = c->pid, .exit_status = -1};
+	int init_error = (int)atomic_load(&w->init_error);
+
+	if (c->known && c->status >= 0)
+		how.exit_status = c->status;
+	else if (c->known)
+		how.signal = -c->status;
+	snprintf(how.message, sizeof how.message,
+		 how.signal ? "worker was killed by signal %d" : "worker ended with exit status %d",
+		 how.signal ? how.signal : how.exit_status);
+	if (mpx__pool_lock(s->pool) == 0) {
+		mpx__job_worker_died(s->pool, w, c->id, &how);
+		mpx__pool_unlock(s->pool);
+	}
+	atomic_store(&w->id, 0);
+	mpx__child_drop(c);
+	c->pid = 0;
+	s->alive--;
+	if (atomic_load(&w->initialized))
+		s->failed_initializers = 0;
+	else if (++s->failed_initializers >= s->pool->workers + SPARE_INITIALIZERS)
+		give_up(s, init_error ? init_error : EOWNERDEAD);
+}
+
+static void reap(struct supervisor *s)
+{
+	for (int i = 0; i < s->pool->workers; i++)
+		if (s->child[i].pid && mpx__child_poll(&s->child[i]))
+			bury(s, i);
+}
+
+static bool needs_workers(struct supervisor *s)
+{
+	uint32_t state = atomic_load(&s->pool->state);
+	bool pending;
+
+	if (state != MPX__POOL_CLOSED)
+		return state == MPX__POOL_OPEN;
+	if (mpx__pool_lock(s->pool) != 0)
+		return false;
+	pending = mpx__job_first(s->pool) != NULL;
+	mpx__pool_unlock(s->pool);
+	return pending;
+}
+
+/* 0, or why not all that are needed could be forked. */
+static int fill_up(struct supervisor *s)
+{
+	int error = 0;
+
+	if (s->alive == s->pool->workers || !needs_workers(s))
+		return 0;
+	for (int i = 0; i < s->pool->workers && !error; i++)
+		if (!s->child[i].pid)
+			error = spawn(s, i);
+	s->spawn_at = error ? mpx__os_now() + 100000000 : 0;
+	return error;
+}
+
+static void signal_all(struct supervisor *s, int signal)
+{
+	for (int i = 0; i < s->pool->workers; i++)
+		if (s->child[i].pid)
+			mpx__child_signal(&s->child[i], signal);
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+/* The next thing that has to be done at a time of its own. */
+static int64_t next_deadline(struct supervisor *s)
+{
+	int64_t next = s->creator_watch < 0 ? mpx__os_now() + TICK : INT64_MAX;
+
+	if (s->spawn_at && s->spawn_at < next)
+		next = s->spawn_at;
+	if (s->terminated_at && s->signalled < 2) {
+		int64_t rung = s->terminated_at + (s->signalled ? KILL_AFTER : TERM_AFTER);
+
+		next = rung < next ? rung : next;
+	}
+	return next;
+}
+
+static void wait_for_news(struct supervisor *s)
+{
+	struct pollfd fds[3] = {{.fd = s->bell, .events = POLLIN},
+				{.fd = wake_pipe[0], .events = POLLIN},
+				{.fd = s->creator_watch, .events = POLLIN}};
+	int64_t deadline = next_deadline(s);
+	int64_t left = deadline - mpx__os_now();
+	char bytes[64];
+
+	poll(fds, 3, deadline == INT64_MAX ? -1 : left <= 0 ? 0 : (int)(left / 1000000 + 1));
+	if (fds[0].revents)
+		mpx__os_bell_drain(s->bell);
+	while (read(wake_pipe[0], bytes, sizeof bytes) == sizeof bytes)
+		;
+}
+
+static void climb_ladder(struct supervisor *s)
+{
+	int64_t now = mpx__os_now();
+
+	if (!s->terminated_at)
+		s->terminated_at = now;
+	if (s->signalled == 0 && now >= s->terminated_at + TERM_AFTER) {
+		signal_all(s, SIGTERM);
+		s->signalled = 1;
+	}
+	if (s->signalled == 1 && now >= s->terminated_at + KILL_AFTER) {
+		signal_all(s, SIGKILL);
+		s->signalled = 2;
+	}
+}
+
+static void supervise(struct supervisor *s)
+{
+	for (;;) {
+		reap(s);
+		if (getppid() != s->creator) {
+			signal_all(s, SIGKILL);
+			_exit(0);
+		}
+		if (!s->spawn_at || mpx__os_now() >= s->spawn_at)
+			fill_up(s);
+		if (atomic_load(&s->pool->state) == MPX__POOL_TERMINATED)
+			climb_ladder(s);
+		if (s->alive == 0 && atomic_load(&s->pool->state) != MPX__POOL_OPEN &&
+		    !needs_workers(s))
+			return;
+		wait_for_news(s);
+	}
+}
+
+/* --- beginning and end ------------------------------------------------------------------------ */
+
+/* Nothing reaches the supervisor but SIGCHLD, and what cannot be kept out. */
+static void set_up_signals(struct supervisor *s)
+{
+	struct sigaction action;
+	sigset_t mask;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = on_sigchld;
+	action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
+	sigaction(SIGCHLD, &action, NULL);
+	sigfillset(&mask);
+	sigdelset(&mask, SIGCHLD);
+	sigdelset(&mask, SIGIO); /* the parent's death, on some systems */
+	pthread_sigmask(SIG_SETMASK, &mask, &s->creators_mask);
+}
+
+static int set_up(struct supervisor *s, mpx_pool *pool)
+{
+	uint64_t address;
+
+	s->pool = pool;
+	s->creator = getppid();
+	s->creator_watch = mpx__os_watch(s->creator);
+	s->child = calloc((size_t)pool->workers, sizeof *s->child);
+	s->bell = mpx__os_bell_open(&address);
+	if (!s->child || s->bell < 0 || mpx__os_socketpair(wake_pipe) != 0)
+		return errno;
+	fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK);
+	fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK);
+	atomic_store(&pool->bell, address);
+	set_up_signals(s);
+	return fill_up(s);
+}
+
+int mpx__supervisor_main(void *arg)
+{
+	mpx_pool *pool = arg;
+	struct supervisor s = {0};
+	int error;
+
+	mpx__process_become("PoolSupervisor", 1, pool->creator);
+	atomic_store(&pool->supervisor_id, mpx__self());
+	error = set_up(&s, pool);
+	if (error)
+		mpx__pool_terminate(pool, ECANCELED, "the pool could not be started");
+	atomic_store(&pool->started, error ? 2 + (uint32_t)error : 1);
+	mpx__event_post(&pool->start_event, true);
+	if (error)
+		signal_all(&s, SIGKILL);
+	if (s.child)
+		supervise(&s);
+	free(s.child);
+	return 0;
+}

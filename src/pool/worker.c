@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * A worker: joins a job, claims chunks of it until none is left, leaves it.
+ */
+#include "base/deadline.h"
+#include "pool/pool.h"
+#include "process/process.h"
+#include "shm/family.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THEN atomic_signal_fence(memory_order_seq_cst)
+
+/* What the task that this thread is running has said with mpx_fail. */
+static _Thread_local char message[sizeof((mpx_failure *)0)->message];
+
+int mpx_fail(int error, const char *format, ...)
+{
+	int saved = errno;
+	va_list args;
+
+	if (format) {
+		va_start(args, format);
+		vsnprintf(message, sizeof message, format, args);
+		va_end(args);
+	}
+	errno = saved;
+	return error;
+}
+
+static void report(mpx_pool *pool, struct mpx_result *job, size_t item, int error)
+{
+	mpx_failure failure = {.index = item, .pid = getpid(), .exit_status = -1};
+
+	failure.error = error > 0 ? error : EINVAL;
+	snprintf(failure.message, sizeof failure.message, "%s", message);
+	if (mpx__pool_lock(pool) == 0) {
+		if (!atomic_load(&job->ready))
+			mpx__job_fail(job, &failure);
+		mpx__pool_unlock(pool);
+	}
+}
+
+static bool is_over(mpx_pool *pool)
+{
+	return atomic_load_explicit(&pool->state, memory_order_relaxed) == MPX__POOL_TERMINATED;
+}
+
+static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
+		      size_t end)
+{
+	for (; item < end && !is_over(pool); item++) {
+		int error;
+
+		atomic_store_explicit(&w->item, item, memory_order_relaxed);
+		message[0] = '\0';
+		error = job->fn(job->in ? job->in + item * job->in_size : NULL,
+				job->out ? job->out + item * job->out_size : NULL);
+		if (error)
+			report(pool, job, item, error);
+	}
+}
+
+/* Claims chunk c, if nobody has it, and runs it. */
+static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t c,
+		      uint32_t me)
+{
+	uint64_t word = atomic_load_explicit(&job->chunk[c], memory_order_relaxed);
+	size_t first = c * job->chunksize, end;
+
+	if (mpx__chunk_owner(word) != MPX__CHUNK_PENDING)
+		return;
+	/* What must be known of the claim is written before it. */
+	atomic_store_explicit(&w->chunk, c, memory_order_relaxed);
+	atomic_store_explicit(&w->item, first + (uint32_t)word, memory_order_relaxed);
+	THEN;
+	if (!atomic_compare_exchange_strong_explicit(&job->chunk[c], &word,
+						     mpx__chunk_word(me, (uint32_t)word),
+						     memory_order_acquire, memory_order_relaxed))
+		return;
+	end = job->n - first < job->chunksize ? job->n : first + job->chunksize;
+	run_items(pool, w, job, first + (uint32_t)word, end);
+	THEN;
+	atomic_store_explicit(&job->chunk[c], mpx__chunk_word(MPX__CHUNK_DONE, 0),
+			      memory_order_release);
+}
+
+static void work_on(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, uint32_t me)
+{
+	uint64_t c;
+
+	while (!is_over(pool) && (c = atomic_fetch_add(&job->cursor, 1)) < job->chunks)
+		try_chunk(pool, w, job, (size_t)c, me);
+}
+
+/* Leaves the job of before; joins another, or NULL. */
+static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
+{
+	struct mpx_result *job = NULL;
+
+	if (mpx__pool_lock(pool) != 0)
+		return NULL;
+	mpx__job_leave(pool, w);
+	if (!is_over(pool)) {
+		job = mpx__job_first(pool);
+		atomic_store(&w->job, job);
+	}
+	mpx__pool_unlock(pool);
+	return job;
+}
+
+static bool has_work(mpx_pool *pool)
+{
+	return *(struct mpx_result *volatile *)&pool->pending ||
+	       atomic_load(&pool->state) != MPX__POOL_OPEN;
+}
+
+static void wait_for_work(mpx_pool *pool, pid_t supervisor)
+{
+	struct mpx__slice slice = {0};
+	uint32_t ticket;
+
+	for (int i = 0; i < mpx__spins; i++) {
+		if (has_work(pool))
+			return;
+		mpx__relax();
+	}
+	fflush(NULL);
+	while (!has_work(pool)) {
+		if (getppid() != supervisor)
+			_exit(1); /* nobody looks after us any more */
+		ticket = mpx__event_prepare(&pool->work);
+		if (!has_work(pool))
+			mpx__event_wait(&pool->work, ticket, mpx__slice_end(&slice, INT64_MAX));
+	}
+}
+
+static void set_up_signals(void)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGINT, &action, NULL);
+	action.sa_handler = SIG_DFL;
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGCHLD, &action, NULL);
+}
+
+int mpx__worker_main(mpx_pool *pool, int number)
+{
+	struct mpx__worker *w = &pool->worker[number];
+	pid_t supervisor = getppid();
+	uint32_t me = mpx__self();
+	struct mpx_result *job;
+
+	set_up_signals();
+	mpx__process_become("PoolWorker", number + 1, 0);
+	if (pool->initializer) {
+		int error = pool->initializer(pool->initargs);
+
+		if (error) {
+			atomic_store(&w->init_error, error > 0 ? (uint32_t)error : EINVAL);
+			return 1;
+		}
+	}
+	atomic_store(&w->initialized, 1);
+	for (;;) {
+		while ((job = next_job(pool, w))) {
+			work_on(pool, w, job, me);
+			fflush(stdout);
+		}
+		if (atomic_load(&pool->state) != MPX__POOL_OPEN)
+			return 0;
+		wait_for_work(pool, supervisor);
+	}
+}

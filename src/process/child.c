@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ */
+#include "process/child.h"
+
+#include "base/deadline.h"
+#include "shm/family.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* This process's children, and all that is in them. Recursive: fork() takes it too
+ * (below), so that no child of any fork gets a half-made list. */
+static struct mpx__child *children;
+static pthread_mutex_t mutex;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static void (*at_exit)(void);
+
+static void init_mutex(void)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&mutex, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
+static void lock(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+static void close_if_open(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A new process has no children, and must not keep what tells of its parent's. */
+static void forget_children(void)
+{
+	for (; children; children = children->next) {
+		int watch = children->watch, link = children->link;
+
+		close_if_open(&watch);
+		close_if_open(&link);
+	}
+	init_mutex();
+}
+
+static void init(void)
+{
+	init_mutex();
+	pthread_atfork(lock, unlock, forget_children);
+}
+
+/* --- the child's side ------------------------------------------------------------- */
+
+_Noreturn void mpx__child_exit(int code)
+{
+	if (at_exit)
+		at_exit();
+	fflush(NULL);
+	mpx__peer_exit(code);
+	_exit(code);
+}
+
+void mpx__child_at_exit(void (*fn)(void))
+{
+	at_exit = fn;
+}
+
+static void exit_first(int code)
+{
+	mpx__child_exit(code);
+}
+
+struct birth {
+	uint32_t id;
+	pid_t parent;
+	int link[2]; /* parent's end, child's end */
+	bool orphan;
+	sigset_t mask; /* of the thread that forks */
+};
+
+static _Noreturn void child_main(const struct birth *b, int (*run)(void *arg), void *arg)
+{
+	if (!mpx__peer_begin(b->id))
+		_exit(127); /* nobody waits for us any more */
+	if (b->link[0] >= 0)
+		close(b->link[0]);
+	if (!b->orphan)
+		mpx__os_die_with_parent(b->parent, b->link[1]);
+	mpx__os_stdin_null();
+	mpx__os_at_exit_first(exit_first);
+	pthread_sigmask(SIG_SETMASK, &b->mask, NULL);
+	mpx__child_exit(run(arg));
+}
+
+/* --- the parent's side -------------------------------------------------------------- */
+
+/* What the parent has written so far is the parent's. A FILE that another thread is
+ * blocked in cannot be flushed without waiting for it: with threads, only the
+ * standard ones are (as Python does). */
+static void flush_stdio(void)
+{
+	if (mpx__os_single_threaded()) {
+		fflush(NULL);
+	} else {
+		fflush(stdout);
+		fflush(stderr);
+	}
+}
+
+static bool has_watches(void)
+{
+	static _Atomic int known; /* 1 yes, -1 no */
+
+	if (known == 0) {
+		int fd = mpx__os_watch(getpid());
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+			return true; /* start fails for that reason */
+		known = fd >= 0 ? 1 : -1;
+		close_if_open(&fd);
+	}
+	return known > 0;
+}
+
+/* The slot, the link and the sleeping signals of a child; 0 or an errno value. */
+static int prepare(struct birth *b, bool orphan)
+{
+	b->link[0] = b->link[1] = -1;
+	b->parent = getpid();
+	b->orphan = orphan;
+	b->id = mpx__peer_reserve();
+	if (!b->id)
+		return errno;
+	if (((!orphan && mpx__os_needs_link()) || !has_watches()) &&
+	    mpx__os_socketpair(b->link) != 0) {
+		mpx__peer_cancel(b->id);
+		return errno;
+	}
+	return 0;
+}
+
+static void undo(struct birth *b)
+{
+	close_if_open(&b->link[0]);
+	close_if_open(&b->link[1]);
+	mpx__peer_cancel(b->id);
+}
+
+/* Under the mutex. */
+static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool orphan)
+{
+	struct birth b;
+	sigset_t all;
+	pid_t pid;
+	int error = prepare(&b, orphan);
+
+	if (error)
+		return error;
+	/* No handler of the program may run in the child before it is itself. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &b.mask);
+	pid = fork();
+	if (pid == 0)
+		child_main(&b, run, arg);
+	error = errno;
+	pthread_sigmask(SIG_SETMASK, &b.mask, NULL);
+	if (pid < 0) {
+		undo(&b);
+		return error;
+	}
+	mpx__peer_set_pid(b.id, pid);
+	c->id = b.id;
+	c->pid = pid;
+	c->watch = mpx__os_watch(pid);
+	c->link = b.link[0];
+	close_if_open(&b.link[1]);
+	c->ended = c->known = false;
+	c->next = children;
+	children = c;
+	return 0;
+}
+
+int mpx__child_start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool orphan)
+{
+	int error;
+
+	if (!mpx__family())
+		return errno;
+	pthread_once(&once, init);
+	flush_stdio();
+	lock();
+	error = start(c, run, arg, orphan);
+	unlock();
+	return error;
+}
+
+/* Under the mutex. */
+static bool reap(struct mpx__child *c)
+{
+	int r;
+
+	if (c->ended)
+		return true;
+	r = mpx__os_reap(c->pid, c->watch, &c->status);
+	if (r == 0)
+		return false;
+	/* If somebody else's wait took the status, the child may have left it. */
+	c->known = r == 1 || mpx__peer_exited(c->id, &c->status);
+	c->ended = true;
+	mpx__peer_bury(c->id);
+	return true;
+}
+
+bool mpx__child_poll(struct mpx__child *c)
+{
+	bool ended;
+
+	lock();
+	ended = reap(c);
+	unlock();
+	return ended;
+}
+
+int mpx__child_wait(struct mpx__child *c, int64_t deadline)
+{
+	struct mpx__slice slice = {0};
+
+	for (;;) {
+		if (mpx__child_poll(c))
+			return 0;
+		if (mpx__passed(deadline))
+			return ETIMEDOUT;
+		/* A watch is exact. The end of a link may be held open by a
+		 * grandchild: look again now and then. */
+		if (c->watch >= 0)
+			mpx__os_poll_readable(c->watch, deadline);
+		else
+			mpx__os_poll_readable(c->link, mpx__slice_end(&slice, deadline));
+	}
+}
+
+int mpx__child_signal(struct mpx__child *c, int signal)
+{
+	int error = 0;
+
+	lock();
+	if (!reap(c) && mpx__os_signal(c->pid, c->watch, signal) != 0)
+		error = errno == ESRCH ? 0 : errno;
+	unlock();
+	return error;
+}
+
+int mpx__child_sentinel(const struct mpx__child *c)
+{
+	return c->watch >= 0 ? c->watch : c->link;
+}
+
+void mpx__child_drop(struct mpx__child *c)
+{
+	struct mpx__child **place;
+
+	lock();
+	for (place = &children; *place && *place != c; place = &(*place)->next)
+		;
+	if (*place)
+		*place = c->next;
+	close_if_open(&c->watch);
+	close_if_open(&c->link);
+	unlock();
+}
+
+void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg)
+{
+	struct mpx__child *c, *next;
+
+	pthread_once(&once, init);
+	lock();
+	for (c = children; c; c = next) {
+		next = c->next;
+		fn(c, arg);
+	}
+	unlock();
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * A child process, as Process and Pool both need it: forked with a slot in the
+ * table of peers, waited for by pid alone, told of its parent's death.
+ *
+ *     struct mpx__child c = {0};
+ *     mpx__child_start(&c, run, arg, orphan)    the child never returns from this
+ *     mpx__child_wait(&c, deadline)             or mpx__child_poll, any number of times
+ *     mpx__child_drop(&c)                       once it has ended
+ *
+ * All by the parent, from any thread: the process has one mutex for its children.
+ */
+#ifndef MPX_PROCESS_CHILD_H
+#define MPX_PROCESS_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mpx__child {
+	struct mpx__child *next; /* in the process's list */
+	uint32_t id;		 /* in the table of peers */
+	pid_t pid;
+	int watch;   /* readable once it has ended; or -1 */
+	int link;    /* our end of the link, closed by its end; or -1 */
+	bool ended;  /* and reaped */
+	bool known;  /* status is how */
+	int status;  /* exit code, or -signal */
+	void *owner; /* the caller's */
+};
+
+/* 0 or an errno value. The child runs run(arg), then what mpx__child_exit does. */
+int mpx__child_start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool orphan);
+
+/* Has it ended? Reaps it then. */
+bool mpx__child_poll(struct mpx__child *c);
+
+/* 0 once it has ended, ETIMEDOUT. */
+int mpx__child_wait(struct mpx__child *c, int64_t deadline);
+
+/* 0, also if it has ended already; or an errno value. */
+int mpx__child_signal(struct mpx__child *c, int signal);
+
+/* What polls readable once it has ended. */
+int mpx__child_sentinel(const struct mpx__child *c);
+
+/* Closes the descriptors, forgets it. */
+void mpx__child_drop(struct mpx__child *c);
+
+/* Calls fn for each child that has been started and not dropped, under the mutex. */
+void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg);
+
+/* In a child: runs what mpx__child_at_exit has been given, flushes what it wrote,
+ * leaves its exit code behind, and ends, without the parent's exit handlers. */
+_Noreturn void mpx__child_exit(int code);
+void mpx__child_at_exit(void (*fn)(void));
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * The family's one mapping: reserved before the first fork, so at the same
+ * address in every process, and laid out as
+ *
+ *   struct mpx__family | heap's page heads | heap's two bitmaps | heap's pages
+ *
+ * Calling sequence: mpx__family() before anything else that is shared; it makes
+ * the mapping the first time. A process that a plain fork() made is a member as
+ * well; it gets a slot of its own when it first needs one (peers.h).
+ */
+#ifndef MPX_SHM_FAMILY_H
+#define MPX_SHM_FAMILY_H
+
+#include "shm/heap.h"
+#include "shm/peers.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mpx__family {
+	size_t size; /* of the mapping; constant */
+	struct mpx__heap heap;
+	struct mpx__peers peers;
+};
+
+/* NULL until the family exists; constant afterwards. */
+extern struct mpx__family *mpx__family_base;
+
+/* How often it pays to look again before sleeping; 0 on a single processor. */
+extern int mpx__spins;
+
+/* The family, made if need be; NULL with ENOMEM. */
+struct mpx__family *mpx__family(void);
+
+
+#endif

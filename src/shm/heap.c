@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Runs of pages, and blocks in slabs. Only the functions of "truth" write what
+ * recovery relies on; see heap.h.
+ */
+#include "shm/heap.h"
+
+#include "platform/platform.h"
+#include "shm/bitmap.h"
+#include "shm/family.h"
+#include "shm/word.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { LARGE = 1, SLAB = 2 };
+enum { SLAB_PAGES = 16, SLAB_SIZE = SLAB_PAGES * MPX__PAGE, LARGE_OFFSET = 64 };
+
+/* Immediately before each block. */
+struct header {
+	_Atomic uint64_t tag;
+	uint64_t serial;
+};
+
+/* Block sizes, header included; multiples of 64 from 64 on, so that blocks of
+ * more than a cache line start on one. */
+static const uint16_t class_size[MPX__HEAP_CLASSES] = {
+	32,   64,   128,  192,	256,  384,  512,   768,	  1024,
+	1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384,
+};
+
+struct slab {
+	uint32_t cls;
+	uint32_t blocks;    /* how many fit */
+	uint32_t free;	    /* index */
+	uint32_t next, prev; /* index: page numbers + 1, of slabs with room */
+	_Alignas(64) _Atomic uint64_t taken[SLAB_SIZE / 32 / 64]; /* truth: a bit per block */
+};
+
+/* The first block's header; the block behind it is aligned to 64. */
+#define SLAB_FIRST (sizeof(struct slab) + 64 - sizeof(struct header))
+
+_Static_assert(sizeof(struct header) == 16, "blocks are aligned to 16");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "words must be lock-free to be shared");
+
+static struct mpx__heap *heap(void)
+{
+	return &mpx__family_base->heap;
+}
+
+static void *page_address(uint32_t page)
+{
+	return heap()->base + (size_t)page * MPX__PAGE;
+}
+
+static uint32_t page_of(const void *p)
+{
+	return (uint32_t)((size_t)((const char *)p - heap()->base) / MPX__PAGE);
+}
+
+static uint32_t head_kind(uint64_t head)
+{
+	return (uint32_t)(head >> 32);
+}
+
+static uint32_t head_length(uint64_t head)
+{
+	return (uint32_t)head;
+}
+
+static struct header *header_of(void *block)
+{
+	return (struct header *)block - 1;
+}
+
+static struct header *slab_header(struct slab *slab, uint32_t i)
+{
+	return (struct header *)(void *)((char *)slab + SLAB_FIRST +
+					 (size_t)i * class_size[slab->cls]);
+}
+
+static uint32_t run_pages(size_t size)
+{
+	return (uint32_t)((size + LARGE_OFFSET + MPX__PAGE - 1) / MPX__PAGE);
+}
+
+void mpx__heap_init(struct mpx__heap *h, char *begin, char *end)
+{
+	/* Per page: 8 bytes of head, 2 bits, and the page. */
+	size_t pages = (size_t)(end - begin) * 4 / (MPX__PAGE * 4 + 33);
+	size_t words = pages / 64 + 1;
+
+	h->head = (_Atomic uint64_t *)(void *)begin;
+	h->used = (uint64_t *)(void *)(begin + pages * 8);
+	h->dirty = h->used + words;
+	begin = (char *)(h->dirty + words);
+	begin += MPX__PAGE - (uintptr_t)begin % MPX__PAGE;
+	while (begin + pages * MPX__PAGE > end)
+		pages--;
+	h->base = begin;
+	h->pages = (uint32_t)pages;
+}
+
+bool mpx__heap_contains(const void *p, size_t size)
+{
+	struct mpx__family *f = mpx__family_base;
+
+	if (!f || !p)
+		return false;
+	return (uintptr_t)p >= (uintptr_t)f->heap.base &&
+	       (uintptr_t)p - (uintptr_t)f->heap.base < (size_t)f->heap.pages * MPX__PAGE &&
+	       size <= (uintptr_t)f->heap.base + (size_t)f->heap.pages * MPX__PAGE - (uintptr_t)p;
+}
+
+/* --- the index of slabs with room ------------------------------------------------ */
+
+static struct slab *slab_at(uint32_t page_plus_1)
+{
+	return page_address(page_plus_1 - 1);
+}
+
+static void partial_add(struct slab *slab)
+{
+	uint32_t *first = &heap()->partial[slab->cls];
+
+	slab->prev = 0;
+	slab->next = *first;
+	*first = page_of(slab) + 1;
+	if (slab->next)
+		slab_at(slab->next)->prev = *first;
+}
+
+static void partial_remove(struct slab *slab)
+{
+	if (slab->prev)
+		slab_at(slab->prev)->next = slab->next;
+	else
+		heap()->partial[slab->cls] = slab->next;
+	if (slab->next)
+		slab_at(slab->next)->prev = slab->prev;
+}
+
+/* --- the index of pages ------------------------------------------------------------ */
+
+static void index_take(uint32_t page, uint32_t n)
+{
+	uint32_t dirty = bit_count(heap()->dirty, page, n);
+
+	bit_fill(heap()->used, page, n, true);
+	bit_fill(heap()->dirty, page, n, false);
+	heap()->dirty_pages -= dirty;
+	heap()->used_pages += n;
+}
+
+static void index_give(uint32_t page, uint32_t n)
+{
+	bit_fill(heap()->used, page, n, false);
+	bit_fill(heap()->dirty, page, n, true);
+	heap()->dirty_pages += n;
+	heap()->used_pages -= n;
+	if (page < heap()->lowest)
+		heap()->lowest = page;
+}
+
+/* Gives all free pages back to the system. */
+static void purge(void)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = 0, end;
+
+	for (; (page = bit_find(h->dirty, page, h->top, true)) < h->top; page = end) {
+		end = bit_find(h->dirty, page, h->top, false);
+		if (!mpx__os_discard(page_address(page), (size_t)(end - page) * MPX__PAGE)) {
+			h->keeps = true;
+			return;
+		}
+		bit_fill(h->dirty, page, end - page, false);
+		h->dirty_pages -= end - page;
+	}
+}
+
+/* 16 MiB, or a quarter of what is in use, are kept for the next who asks. */
+static void purge_if_much(void)
+{
+	struct mpx__heap *h = heap();
+	uint64_t quarter = h->used_pages / 4;
+
+	if (!h->keeps && h->dirty_pages > (quarter > 4096 ? quarter : 4096))
+		purge();
+}
+
+/* Makes all of the index from the truth. */
+static void rebuild(void)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = 0;
+
+	bit_fill(h->used, 0, h->top, false);
+	bit_fill(h->dirty, 0, h->top, true);
+	h->dirty_pages = h->top;
+	h->used_pages = 0;
+	h->lowest = 0;
+	memset(h->partial, 0, sizeof h->partial);
+	while (page < h->top) {
+		uint64_t head = atomic_load(&h->head[page]);
+		struct slab *slab = page_address(page);
+
+		if (head_kind(head) == SLAB) {
+			slab->free = slab->blocks -
+				     bit_count((uint64_t *)slab->taken, 0, slab->blocks);
+			if (slab->free)
+				partial_add(slab);
+		}
+		if (head)
+			index_take(page, head_length(head));
+		page += head ? head_length(head) : 1;
+	}
+}
+
+/* --- the lock -------------------------------------------------------------------- */
+
+/* 0, or EAGAIN: the caller has no peer id. */
+static int lock(void)
+{
+	int error = mpx__word_acquire(&heap()->lock, INT64_MAX);
+
+	if (error == EOWNERDEAD) {
+		rebuild();
+		mpx__word_consistent(&heap()->lock);
+		error = 0;
+	}
+	return error;
+}
+
+static void unlock(void)
+{
+	mpx__word_release(&heap()->lock);
+}
+
+/* --- runs of pages ------------------------------------------------------------------ */
+
+/* The first free run of n pages that starts at a multiple of align; ~0 if none. */
+static uint32_t find_run(uint32_t n, uint32_t align)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = bit_find(h->used, h->lowest, h->top, false);
+
+	h->lowest = page;
+	for (;;) {
+		uint32_t blocked;
+
+		page = bit_find(h->used, page, h->pages, false);
+		page = (page + align - 1) / align * align;
+		if (page >= h->pages || n > h->pages - page)
+			return ~UINT32_C(0);
+		if (page >= h->top)
+			return page;
+		blocked = bit_find(h->used, page, page + n, true);
+		if (blocked == page + n)
+			return page;
+		page = blocked;
+	}
+}
+
+static void raise_top(uint32_t end)
+{
+	if (end > heap()->top) {
+		heap()->top = end;
+		atomic_thread_fence(memory_order_release); /* before any head up there */
+	}
+}
+
+static void fill_header(struct header *header, uint64_t tag)
+{
+	atomic_store_explicit(&header->tag, tag, memory_order_relaxed);
+	header->serial = ++heap()->serial;
+}
+
+static void *alloc_large(size_t size, uint64_t tag, bool *dirty)
+{
+	uint32_t n = run_pages(size);
+	uint32_t page = find_run(n, 1);
+	struct header *header;
+
+	if (page == ~UINT32_C(0))
+		return NULL;
+	*dirty = bit_find(heap()->dirty, page, page + n, true) < page + n;
+	header = (struct header *)(void *)((char *)page_address(page) + LARGE_OFFSET) - 1;
+	fill_header(header, tag);
+	raise_top(page + n);
+	atomic_store_explicit(&heap()->head[page], (uint64_t)LARGE << 32 | n, memory_order_release);
+	index_take(page, n);
+	return header + 1;
+}
+
+static void free_run(uint32_t page)
+{
+	uint32_t n = head_length(atomic_load(&heap()->head[page]));
+
+	atomic_store_explicit(&heap()->head[page], 0, memory_order_release);
+	index_give(page, n);
+}
+
+/* --- blocks in slabs ---------------------------------------------------------------- */
+
+static struct slab *new_slab(uint32_t cls)
+{
+	uint32_t page = find_run(SLAB_PAGES, SLAB_PAGES);
+	struct slab *slab;
+
+	if (page == ~UINT32_C(0))
+		return NULL;
+	slab = page_address(page);
+	memset(slab, 0, sizeof *slab);
+	slab->cls = cls;
+	slab->blocks = (uint32_t)((SLAB_SIZE - SLAB_FIRST) / class_size[cls]);
+	slab->free = slab->blocks;
+	raise_top(page + SLAB_PAGES);
+	atomic_store_explicit(&heap()->head[page], (uint64_t)SLAB << 32 | SLAB_PAGES,
+			      memory_order_release);
+	index_take(page, SLAB_PAGES);
+	partial_add(slab);
+	return slab;
+}
+
+static void *alloc_small(size_t size, uint64_t tag)
+{
+	uint32_t cls = 0, i;
+	struct slab *slab;
+	struct header *header;
+
+	while (class_size[cls] < size + sizeof(struct header))
+		cls++;
+	if (heap()->partial[cls])
+		slab = slab_at(heap()->partial[cls]);
+	else
+		slab = new_slab(cls);
+	if (!slab)
+		return NULL;
+	i = bit_find((uint64_t *)slab->taken, 0, slab->blocks, false);
+	header = slab_header(slab, i);
+	fill_header(header, tag);
+	atomic_store_explicit(&slab->taken[i / 64], slab->taken[i / 64] | UINT64_C(1) << i % 64,
+			      memory_order_release);
+	if (--slab->free == 0)
+		partial_remove(slab);
+	return header + 1;
+}
+
+static void free_small(struct slab *slab, uint32_t i)
+{
+	bool only_one;
+
+	atomic_store_explicit(&slab->taken[i / 64], slab->taken[i / 64] & ~(UINT64_C(1) << i % 64),
+			      memory_order_release);
+	if (slab->free++ == 0)
+		partial_add(slab);
+	only_one = !slab->next && !slab->prev;
+	if (slab->free == slab->blocks && !only_one) {
+		partial_remove(slab);
+		free_run(page_of(slab));
+	}
+}
+
+/* Finds the slab and the number of a block; false if there is no such block. */
+static bool find_small(void *block, struct slab **slab, uint32_t *i)
+{
+	uint32_t page = page_of(block) / SLAB_PAGES * SLAB_PAGES;
+	size_t offset = (size_t)((char *)block - (char *)page_address(page));
+	struct slab *s = page_address(page);
+
+	if (head_kind(atomic_load(&heap()->head[page])) != SLAB)
+		return false;
+	offset -= SLAB_FIRST + sizeof(struct header);
+	*i = (uint32_t)(offset / class_size[s->cls]);
+	if (offset >= SLAB_SIZE || offset % class_size[s->cls] != 0 || *i >= s->blocks ||
+	    !bit_test((uint64_t *)s->taken, *i))
+		return false;
+	*slab = s;
+	return true;
+}
+
+static bool is_large(void *block)
+{
+	return (char *)block - LARGE_OFFSET == (char *)page_address(page_of(block)) &&
+	       head_kind(atomic_load(&heap()->head[page_of(block)])) == LARGE;
+}
+
+/* --- the interface ------------------------------------------------------------------- */
+
+static void *alloc(size_t size, uint64_t tag, bool zero)
+{
+	bool small = size + sizeof(struct header) <= class_size[MPX__HEAP_CLASSES - 1];
+	bool dirty = true, mine;
+	void *block = NULL;
+	int error;
+
+	if (!mpx__family())
+		return NULL;
+	if (size >= (size_t)heap()->pages * MPX__PAGE ||
+	    (size >= (size_t)16 << 20 && size > mpx__os_memory_available())) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	mine = tag == mpx__self();
+	if (mine)
+		mpx__peer_count_claim(1);
+	error = lock();
+	if (!error) {
+		block = small ? alloc_small(size, tag) : alloc_large(size, tag, &dirty);
+		unlock();
+	}
+	if (!block) {
+		if (mine)
+			mpx__peer_count_claim(-1);
+		errno = error ? error : ENOMEM;
+	} else if (zero && dirty) {
+		memset(block, 0, size);
+	}
+	return block;
+}
+
+void *mpx__heap_alloc(size_t size, uint64_t tag)
+{
+	return alloc(size, tag, false);
+}
+
+void *mpx__heap_calloc(size_t size, uint64_t tag)
+{
+	return alloc(size, tag, true);
+}
+
+static bool free_if(void *block, uint64_t from, const uint64_t *serial)
+{
+	struct header *header = header_of(block);
+	struct slab *slab = NULL;
+	uint32_t i;
+	bool found;
+
+	if (!mpx__heap_contains(block, 1) || (uintptr_t)block % 16 != 0 || lock() != 0)
+		return false;
+	found = (find_small(block, &slab, &i) || is_large(block)) &&
+		atomic_load(&header->tag) == from && (!serial || header->serial == *serial);
+	if (found && slab)
+		free_small(slab, i);
+	else if (found)
+		free_run(page_of(block));
+	if (found)
+		purge_if_much();
+	unlock();
+	if (found && from == mpx__self())
+		mpx__peer_count_claim(-1);
+	return found;
+}
+
+bool mpx__heap_free(void *block, uint64_t from)
+{
+	return free_if(block, from, NULL);
+}
+
+bool mpx__heap_free_noted(void *block, uint64_t from, uint64_t serial)
+{
+	return free_if(block, from, &serial);
+}
+
+uint64_t mpx__heap_serial(void *block)
+{
+	return header_of(block)->serial;
+}
+
+bool mpx__heap_retag(void *block, uint64_t from, uint64_t to)
+{
+	uint32_t me = mpx__self();
+
+	if (to == me)
+		mpx__peer_count_claim(1);
+	if (!atomic_compare_exchange_strong(&header_of(block)->tag, &from, to)) {
+		if (to == me)
+			mpx__peer_count_claim(-1);
+		return false;
+	}
+	if (from == me)
+		mpx__peer_count_claim(-1);
+	return true;
+}
+
+/* Calls fn for each block in use, under the lock; fn may free that block. */
+static void walk(void (*fn)(struct header *header, struct slab *slab, uint32_t i, uint64_t *arg),
+		 uint64_t *arg)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = 0;
+
+	while (page < h->top) {
+		uint64_t head = atomic_load(&h->head[page]);
+
+		if (head_kind(head) == SLAB) {
+			struct slab *slab = page_address(page);
+			uint32_t n = slab->blocks, i = 0;
+
+			for (; i < n && atomic_load(&h->head[page]); i++)
+				if (bit_test((uint64_t *)slab->taken, i))
+					fn(slab_header(slab, i), slab, i, arg);
+		} else if (head_kind(head) == LARGE) {
+			fn(header_of((char *)page_address(page) + LARGE_OFFSET), NULL, page, arg);
+		}
+		if (head)
+			page += head_length(head);
+		else /* free pages are many: skip them by the index */
+			page = bit_find(h->used, page, h->top, true);
+	}
+}
+
+static void sweep_one(struct header *header, struct slab *slab, uint32_t i, uint64_t *tag)
+{
+	if (atomic_load(&header->tag) != *tag)
+		return;
+	if (slab)
+		free_small(slab, i);
+	else
+		free_run(i);
+}
+
+void mpx__heap_sweep(uint64_t tag)
+{
+	if (lock() != 0)
+		return;
+	walk(sweep_one, &tag);
+	purge_if_much();
+	unlock();
+}
+
+static void count_one(struct header *header, struct slab *slab, uint32_t i, uint64_t *count)
+{
+	(void)header;
+	(void)slab;
+	(void)i;
+	++*count;
+}
+
+void mpx__heap_count(uint64_t *blocks, uint64_t *used_pages, uint64_t *dirty_pages)
+{
+	*blocks = *used_pages = *dirty_pages = 0;
+	if (lock() != 0)
+		return;
+	walk(count_one, blocks);
+	*used_pages = heap()->used_pages;
+	*dirty_pages = heap()->dirty_pages;
+	unlock();
+}

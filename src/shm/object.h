@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Objects in the family's heap that users hold pointers to. Each begins with its
+ * type, so that any other pointer, also to an object that has been freed, is told
+ * apart: EINVAL instead of a crash.
+ */
+#ifndef MPX_SHM_OBJECT_H
+#define MPX_SHM_OBJECT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	MPX__LOCK = 0x6d70780a,
+	MPX__RLOCK,
+	MPX__VALUE,
+	MPX__ARRAY,
+	MPX__QUEUE,
+	MPX__PROCESS,
+	MPX__POOL,
+	MPX__RESULT
+};
+
+struct mpx__object {
+	_Atomic uint32_t type;
+};
+
+/* A zeroed object of that type; NULL with errno. */
+void *mpx__object_new(size_t size, uint32_t type);
+/* One that belongs to the calling process, and goes when it dies. */
+void *mpx__object_new_own(size_t size, uint32_t type);
+
+/* Is p such an object? Otherwise false, with EINVAL. */
+bool mpx__object_is(const void *p, size_t size, uint32_t type);
+
+/* What it was is forgotten first. */
+void mpx__object_free(void *p);
+void mpx__object_free_own(void *p);
+
+#endif

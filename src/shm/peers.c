@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ */
+#include "shm/peers.h"
+
+#include "platform/platform.h"
+#include "shm/family.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+enum { FREE, RESERVED, RUNNING };
+
+#define SLOT_BITS 12
+#define GENERATIONS (UINT32_C(1) << 18)
+
+/* The calling process's id, 0 until it needs one. */
+static _Atomic uint32_t self;
+
+static struct mpx__peer *slot_of(uint32_t id)
+{
+	return &mpx__family_base->peers.slot[id & (MPX__PEER_SLOTS - 1)];
+}
+
+static uint32_t generation_of(uint32_t id)
+{
+	return id >> SLOT_BITS;
+}
+
+static uint64_t make_word(uint32_t creator, uint32_t generation, uint32_t state)
+{
+	return (uint64_t)creator << 32 | generation << 2 | state;
+}
+
+static uint32_t word_state(uint64_t word)
+{
+	return (uint32_t)word & 3;
+}
+
+static uint32_t word_generation(uint64_t word)
+{
+	return (uint32_t)word >> 2;
+}
+
+static uint32_t word_creator(uint64_t word)
+{
+	return (uint32_t)(word >> 32);
+}
+
+static uint32_t make_id(uint32_t slot, uint32_t generation)
+{
+	return generation << SLOT_BITS | slot;
+}
+
+/* Generations run from 1, so that no id is small and no word in use is 0. */
+static uint32_t next_generation(uint32_t generation)
+{
+	return generation + 1 == GENERATIONS ? 1 : generation + 1;
+}
+
+/* Is the process that is RUNNING under this id gone? */
+static bool is_gone(uint32_t id)
+{
+	struct mpx__peer *peer = slot_of(id);
+
+	return mpx__os_life_gone(atomic_load(&peer->pid), id & (MPX__PEER_SLOTS - 1),
+				 atomic_load(&peer->birth));
+}
+
+bool mpx__peer_dead(uint32_t id)
+{
+	struct mpx__peer *peer = slot_of(id);
+	uint64_t word = atomic_load(&peer->word);
+	uint32_t creator = word_creator(word);
+	bool gone = false;
+
+	if (word_generation(word) != generation_of(id) || word_state(word) == FREE)
+		return true;
+	if (word_state(word) == RUNNING)
+		gone = is_gone(id);
+	else if (creator) /* not yet running: alive as long as its creator */
+		gone = word_generation(atomic_load(&slot_of(creator)->word)) !=
+			       generation_of(creator) ||
+		       is_gone(creator);
+	/* What was looked up must have been about this process all the time. */
+	return gone || word_generation(atomic_load(&peer->word)) != generation_of(id);
+}
+
+void mpx__peer_bury(uint32_t id)
+{
+	struct mpx__peer *peer = slot_of(id);
+	uint64_t word = atomic_load(&peer->word);
+
+	if (word_generation(word) != generation_of(id) || word_state(word) == FREE)
+		return;
+	if (atomic_load(&peer->claims))
+		mpx__heap_sweep(id);
+	atomic_compare_exchange_strong(&peer->word, &word,
+				       make_word(0, next_generation(generation_of(id)), FREE));
+}
+
+/* Nobody will come to bury a process whose creator is dead, or who had none. */
+static void bury_if_abandoned(uint32_t slot)
+{
+	uint64_t word = atomic_load(&mpx__family_base->peers.slot[slot].word);
+	uint32_t id = make_id(slot, word_generation(word));
+
+	if (word_state(word) == FREE || (word_creator(word) && !mpx__peer_dead(word_creator(word))))
+		return;
+	if (mpx__peer_dead(id))
+		mpx__peer_bury(id);
+}
+
+/* Makes a free slot RESERVED by creator. */
+static uint32_t take_slot(uint32_t creator)
+{
+	struct mpx__peers *peers = &mpx__family_base->peers;
+
+	for (uint32_t tried = 0; tried < 2 * MPX__PEER_SLOTS; tried++) {
+		uint32_t slot = atomic_fetch_add(&peers->cursor, 1) % MPX__PEER_SLOTS;
+		uint64_t word = atomic_load(&peers->slot[slot].word);
+		uint32_t generation = word_generation(word) ? word_generation(word) : 1;
+
+		if (slot == 0)
+			continue;
+		if (word_state(word) != FREE)
+			bury_if_abandoned(slot);
+		else if (atomic_compare_exchange_strong(&peers->slot[slot].word, &word,
+							make_word(creator, generation, RESERVED)))
+			return make_id(slot, generation);
+	}
+	errno = EAGAIN;
+	return 0;
+}
+
+/* RESERVED to RUNNING: the calling process is id. */
+static bool begin(uint32_t id, uint32_t creator)
+{
+	struct mpx__peer *peer = slot_of(id);
+	uint64_t word = make_word(creator, generation_of(id), RESERVED);
+
+	atomic_store(&peer->pid, (int32_t)getpid());
+	atomic_store(&peer->birth, mpx__os_life_begin(id & (MPX__PEER_SLOTS - 1)));
+	atomic_store(&peer->claims, 0);
+	return atomic_compare_exchange_strong(&peer->word, &word,
+					      make_word(creator, generation_of(id), RUNNING));
+}
+
+uint32_t mpx__peer_reserve(void)
+{
+	uint32_t me = mpx__self();
+
+	return me ? take_slot(me) : 0;
+}
+
+void mpx__peer_cancel(uint32_t id)
+{
+	mpx__peer_bury(id);
+}
+
+void mpx__peer_set_pid(uint32_t id, pid_t pid)
+{
+	atomic_store(&slot_of(id)->pid, (int32_t)pid);
+}
+
+pid_t mpx__peer_pid(uint32_t id)
+{
+	return atomic_load(&slot_of(id)->pid);
+}
+
+bool mpx__peer_begin(uint32_t id)
+{
+	if (!begin(id, word_creator(atomic_load(&slot_of(id)->word))))
+		return false;
+	atomic_store(&self, id);
+	return true;
+}
+
+void mpx__peer_exit(int code)
+{
+	uint32_t id = atomic_load(&self);
+
+	atomic_store(&slot_of(id)->exited,
+		     generation_of(id) << 9 | 0x100 | (uint32_t)(code & 0xff));
+}
+
+bool mpx__peer_exited(uint32_t id, int *code)
+{
+	uint32_t exited = atomic_load(&slot_of(id)->exited);
+
+	if (exited >> 9 != generation_of(id) || !(exited & 0x100))
+		return false;
+	*code = (int)(exited & 0xff);
+	return true;
+}
+
+void mpx__peer_count_claim(int change)
+{
+	atomic_fetch_add_explicit(&slot_of(mpx__self())->claims, (uint32_t)change,
+				  memory_order_relaxed);
+}
+
+/* --- this process ------------------------------------------------------------ */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
+
+/* After any fork the child is nobody yet. */
+static void forget_self(void)
+{
+	pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+	registering = fresh;
+	atomic_store(&self, 0);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget_self);
+}
+
+uint32_t mpx__self(void)
+{
+	uint32_t id = atomic_load_explicit(&self, memory_order_relaxed);
+
+	if (id)
+		return id;
+	pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&registering);
+	id = atomic_load(&self);
+	if (!id) {
+		id = take_slot(0);
+		if (id)
+			begin(id, 0);
+		atomic_store(&self, id);
+	}
+	pthread_mutex_unlock(&registering);
+	return id;
+}

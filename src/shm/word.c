@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ */
+#include "shm/word.h"
+
+#include "base/deadline.h"
+#include "shm/family.h"
+#include "shm/peers.h"
+
+#include <errno.h>
+#include <limits.h>
+
+static int held(uint32_t word)
+{
+	return word & MPX__DIED ? EOWNERDEAD : 0;
+}
+
+/* Takes the word if nobody holds it, keeping DIED and adding keep. */
+static bool take_free(_Atomic uint32_t *word, uint32_t me, uint32_t keep, int *result)
+{
+	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
+
+	while (!(w & MPX__OWNER)) {
+		if (atomic_compare_exchange_weak_explicit(word, &w, w | me | keep,
+							  memory_order_acquire,
+							  memory_order_relaxed)) {
+			*result = held(w);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Takes the word over if its holder is dead. */
+static bool take_dead(_Atomic uint32_t *word, uint32_t me)
+{
+	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
+	uint32_t owner = w & MPX__OWNER;
+
+	if (!owner || owner == me || !mpx__peer_dead(owner))
+		return false;
+	while ((w & MPX__OWNER) == owner) {
+		if (atomic_compare_exchange_weak_explicit(
+			    word, &w, (w & ~MPX__OWNER) | MPX__DIED | me, memory_order_acquire,
+			    memory_order_relaxed)) {
+			mpx__os_wake(word, INT_MAX);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
+{
+	struct mpx__slice slice = {0};
+	uint32_t slept = 0;
+	bool look = mpx__passed(deadline); /* is the holder alive? */
+	int result;
+
+	for (int i = 0; i < mpx__spins; i++) {
+		if (take_free(word, me, 0, &result))
+			return result;
+		mpx__relax();
+	}
+	for (;;) {
+		uint32_t w;
+		int64_t end;
+
+		if (take_free(word, me, slept, &result)) /* W2 */
+			return result;
+		if (look && take_dead(word, me))
+			return EOWNERDEAD;
+		if (mpx__passed(deadline))
+			return ETIMEDOUT;
+		w = atomic_fetch_or_explicit(word, MPX__SLEEPS, memory_order_relaxed) |
+		    MPX__SLEEPS; /* W1 */
+		slept = MPX__SLEEPS;
+		if (!(w & MPX__OWNER))
+			continue;
+		end = mpx__slice_end(&slice, deadline);
+		mpx__os_wait(word, w, end);
+		look = mpx__os_now() >= end;
+	}
+}
+
+int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline)
+{
+	uint32_t me = mpx__self();
+	uint32_t free = 0;
+
+	if (!me)
+		return EAGAIN;
+	if (atomic_compare_exchange_strong_explicit(word, &free, me, memory_order_acquire,
+						    memory_order_relaxed))
+		return 0;
+	return acquire_slowly(word, me, deadline);
+}
+
+void mpx__word_release(_Atomic uint32_t *word)
+{
+	uint32_t died = atomic_load_explicit(word, memory_order_relaxed) & MPX__DIED;
+
+	if (atomic_exchange_explicit(word, died, memory_order_release) & MPX__SLEEPS)
+		mpx__os_wake(word, 1); /* W3 */
+}
+
+void mpx__word_consistent(_Atomic uint32_t *word)
+{
+	atomic_fetch_and_explicit(word, ~MPX__DIED, memory_order_relaxed);
+}
+
+bool mpx__word_mine(_Atomic uint32_t *word)
+{
+	uint32_t owner = atomic_load_explicit(word, memory_order_relaxed) & MPX__OWNER;
+
+	return owner && owner == mpx__self();
+}

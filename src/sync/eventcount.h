@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * An eventcount: sleep until something may have changed, at no system call to
+ * those who change it while nobody sleeps. The word counts posts in steps of 2; bit
+ * 0 says that somebody may be asleep.
+ *
+ *     for (;;) {
+ *             if (condition) break;
+ *             ticket = prepare(e);       E1: sets bit 0
+ *             if (condition) break;      E2: looks again
+ *             wait(e, ticket, end);      until a post after prepare, or end
+ *     }
+ *
+ *     change the condition;              E3
+ *     post(e);                           E4: looks at bit 0
+ *
+ * Either E2 sees E3, or E4 sees E1: both pairs are separated by a full fence. A
+ * sleeper that dies leaves bit 0 set, which costs the next post one system call
+ * that finds nobody. A post whose one woken sleeper dies is lost for the others:
+ * so every wait ends with a slice (base/deadline.h).
+ */
+#ifndef MPX_SYNC_EVENTCOUNT_H
+#define MPX_SYNC_EVENTCOUNT_H
+
+#include "platform/platform.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline uint32_t mpx__event_prepare(_Atomic uint32_t *e)
+{
+	return atomic_fetch_or(e, 1) | 1;
+}
+
+static inline void mpx__event_wait(_Atomic uint32_t *e, uint32_t ticket, int64_t end)
+{
+	mpx__os_wait(e, ticket, end);
+}
+
+void mpx__event_post_slowly(_Atomic uint32_t *e, bool all);
+
+/* Wakes one sleeper, or all. */
+static inline void mpx__event_post(_Atomic uint32_t *e, bool all)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(e, memory_order_relaxed) & 1)
+		mpx__event_post_slowly(e, all);
+}
+
+#endif
