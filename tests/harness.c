@@ -411,6 +411,14 @@ static void first_use(void)
 	assert_int_equal(mpx_process_free(p), 0);
 }
 
+/* MPX_TEST_FILTER=test_that runs that test alone; * and ? stand for others. */
+__attribute__((constructor)) static void choose_tests(void)
+{
+	const char *filter = getenv("MPX_TEST_FILTER");
+	if (filter)
+		cmocka_set_test_filter(filter);
+}
+
 int harness_setup(void **state)
 {
 	running = *state;

@@ -10,8 +10,8 @@
  * test_pool_errors.c: errors, and arguments that are wrong. test_pool_async.c:
  * results. test_pool_end.c: close, join, terminate, free. test_pool_family.c:
  * threads, children, many pools. test_pool_initializer.c. test_pool_death.c:
- * workers that die. test_pool_host.c: signals, limits, the death of a pool's user
- *.
+ * workers that die. test_pool_host.c: signals, limits, the death of a pool's user.
+ * test_pool_supervisor.c: the death of its supervisor.
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -341,8 +341,8 @@ static void test_killed_while_idle(void **state)
 			assert_int_equal(out[i], i * 3 + 1);
 		}
 	}
-	workers_of(pool, N, others);			       /* N there are again */
-	assert_fails(mpx_pool_last_failure(pool, &f), ENOENT); /* unnoticed */
+	assert_true(workers_of(pool, &told->meeting, N, others)); /* N there are again */
+	assert_fails(mpx_pool_last_failure(pool, &f), ENOENT);	  /* unnoticed */
 	mpx_pool_free(pool);
 }
 

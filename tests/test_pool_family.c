@@ -97,9 +97,9 @@ static void test_children(void **state)
 	}
 	for (unsigned i = 0; i < 6; i++)
 		ends_well(p[i]);
-	use_pool(pool, 7, 1);
 	struct user plain = {pool, 6};
 	assert_int_equal(run_child(use_in_child, &plain), 0); /* of a plain fork */
+	use_pool(pool, 7, 1);
 	mpx_pool_free(pool);
 }
 
@@ -207,22 +207,24 @@ static int map_through_gate(void *arg)
 static void test_user_of_many_killed(void **state)
 {
 	(void)state;
-	struct gate *g = gate_new();
-	struct gate_user u = {pool_of(2), g};
-	for (int round = 0; round < 5; round++) {
-		atomic_store(&g->open, false);
-		atomic_store(&g->entered, 0);
+	enum { ROUNDS = 5 };
+	struct gate *gates[ROUNDS];
+	mpx_pool *pool = pool_of(2);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct gate *g = gates[round] = gate_new();
+		struct gate_user u = {pool, g};
 		mpx_process *p = start(map_through_gate, &u);
 		assert_soon(atomic_load(&g->entered) == 2);
 		assert_ok(mpx_process_kill(p));
 		assert_int_equal(ends(p), -SIGKILL);
 		atomic_store(&g->open, true);
 		unsigned x = 5, y = 0;
-		assert_ok(mpx_pool_apply(u.pool, square, &x, &y));
+		assert_ok(mpx_pool_apply(pool, square, &x, &y));
 		assert_int_equal(y, 25);
 	}
-	mpx_pool_free(u.pool);
-	mpx_free(g);
+	mpx_pool_free(pool);
+	for (int round = 0; round < ROUNDS; round++)
+		mpx_free(gates[round]);
 }
 
 /* ---- tasks that use the family's objects ------------------------------- */

@@ -117,10 +117,13 @@ static double as_real(mpx_number n)
 static int real_to_bits(double d, char kind, unsigned size, uint64_t *bits)
 {
 	double limit = kind == 'u' ? 2.0 : 1.0;
+	bool low;
 
 	for (unsigned i = 0; i < size * CHAR_BIT - 1; i++)
 		limit *= 2;
-	if (!(d < limit) || !(d > (kind == 'u' ? -1.0 : -limit - 1)))
+	/* -limit itself fits; -limit - 1 is not a double where size is 8. */
+	low = kind == 'u' ? d <= -1.0 : size == 8 ? d < -limit : d <= -limit - 1;
+	if (!(d < limit) || low)
 		return ERANGE;
 	*bits = kind == 'u' ? (uint64_t)d : (uint64_t)(int64_t)d;
 	return 0;
@@ -131,7 +134,7 @@ int mpx__number_encode(char typecode, mpx_number n, uint64_t *bits)
 	int i = find(typecode);
 
 	*bits = 0;
-	if (i < 0)
+	if (i < 0 || (n.kind != 'i' && n.kind != 'u' && n.kind != 'd'))
 		return EINVAL;
 	if (typecode == 'd') {
 		double d = as_real(n);

@@ -117,7 +117,6 @@ static void recover_producers(mpx_queue *q)
 	atomic_store(&p->count, mpx__position_count(atomic_load(&p->ring->tail)));
 	mpx__word_consistent(&p->guard);
 	mpx__event_post(&q->items, true);
-	mpx__queue_ring(q);
 }
 
 /* The holder of the consumers' guard died. A get is committed once head has moved;
@@ -148,7 +147,7 @@ static int take_guard(_Atomic uint32_t *guard, int64_t deadline)
 	return error;
 }
 
-static int guard_producers(mpx_queue *q, int64_t deadline)
+int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline)
 {
 	int error = take_guard(&q->p.guard, deadline);
 
@@ -241,6 +240,8 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 	uint64_t tail;
 	int error = 0;
 
+	if (atomic_load_explicit(&q->watchers, memory_order_relaxed))
+		mpx__queue_ring(q);
 	p->bytes_before = atomic_load_explicit(&p->bytes, memory_order_relaxed);
 	THEN;
 	p->tail_before = atomic_load_explicit(&p->ring->tail, memory_order_relaxed);
@@ -279,7 +280,7 @@ static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t 
 	struct mpx__slice slice = {0};
 
 	for (;;) {
-		int error = guard_producers(q, deadline);
+		int error = mpx__queue_guard_producers(q, deadline);
 
 		if (error)
 			return error;
@@ -326,7 +327,6 @@ int mpx_queue_put(mpx_queue *q, const void *msg, size_t size, double timeout)
 		return fail(error);
 	}
 	mpx__event_post(&q->items, false);
-	mpx__queue_ring(q);
 	return 0;
 }
 
@@ -375,7 +375,7 @@ static void take(mpx_queue *q, const struct mpx__record *record)
 /* Frees rings that have been left, unless a producer is at work, who will. */
 static void tidy(mpx_queue *q)
 {
-	if (guard_producers(q, 0) == 0) {
+	if (mpx__queue_guard_producers(q, 0) == 0) {
 		free_left_rings(q);
 		mpx__word_release(&q->p.guard);
 	}
@@ -484,14 +484,14 @@ int mpx_queue_close(mpx_queue *q)
 
 	if (!is_queue(q))
 		return -1;
-	error = guard_producers(q, mpx__os_now() + 1000000000);
+	error = mpx__queue_guard_producers(q, mpx__os_now() + 1000000000);
 	if (error)
 		return fail(error);
+	mpx__queue_ring(q);
 	atomic_store(&q->closed, 1);
 	mpx__word_release(&q->p.guard);
 	mpx__event_post(&q->items, true);
 	mpx__event_post(&q->space, true);
-	mpx__queue_ring(q);
 	return 0;
 }
 
@@ -536,7 +536,7 @@ void mpx_queue_free(mpx_queue *q)
 		return;
 	mpx__queue_unwatch(q);
 	/* If somebody died inside, this puts things right first. */
-	guard_producers(q, mpx__os_now() + 1000000000);
+	mpx__queue_guard_producers(q, mpx__os_now() + 1000000000);
 	guard_consumers(q, mpx__os_now() + 1000000000);
 	while (find_oldest(q, &record)) {
 		take(q, &record);

@@ -81,7 +81,11 @@ static inline uint32_t mpx__queue_count(mpx_queue *q)
 	return atomic_load(&q->p.count) - atomic_load(&q->c.count);
 }
 
-/* After a put or close: rings the doorbells of those who poll. */
+/* The producers' guard, put right if its holder died; 0 or an errno value. */
+int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline);
+
+/* Under the producers' guard, before a put or close is committed: rings the
+ * doorbells of those who poll. */
 void mpx__queue_ring(mpx_queue *q);
 
 /* After a get that left, or found, the queue empty: the caller's descriptor, if

@@ -7,15 +7,17 @@
  * the queue may not be empty.
  *
  * The watcher settles: makes it unreadable, arms the entry with a new number (P1),
- * looks at the queue again (P2). Who puts commits first (P3), then looks for armed
- * entries (P4), rings, and disarms exactly the number it saw. Full fences between
- * P1 and P2, P3 and P4: one of the two sees the other. Who is killed between ring
- * and disarm has caused one ring too many at worst.
+ * then looks whether a producer is inside its guard (P2), waits until it is out, and
+ * looks at the queue. A producer enters its guard (P3), looks for armed entries
+ * (P4), rings, disarms exactly the number it saw, and only then commits. Full fences
+ * between P1 and P2, P3 and P4: one of the two sees the other. And since the bell is
+ * rung before the message is there, no kill can fall between message and bell.
  */
 #include "ipc/queue.h"
 
 #include "platform/platform.h"
 #include "shm/family.h"
+#include "shm/word.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -135,18 +137,30 @@ static struct bell *new_bell(mpx_queue *q)
 	return bell;
 }
 
+/* Waits for the producer that is inside its guard, dead or alive; not for long. */
+static bool pass_guard(mpx_queue *q)
+{
+	if (mpx__queue_guard_producers(q, 0) != 0)
+		return false;
+	mpx__word_release(&q->p.guard);
+	return true;
+}
+
 /* Under the mutex. */
 static void settle(struct bell *bell)
 {
 	static uint32_t number; /* new for each arming by this process */
 	mpx_queue *q = bell->queue;
+	bool inside = false;
 
 	mpx__os_bell_drain(bell->fd);
 	if (++number == 0)
 		number = 1;
 	atomic_store(&bell->watcher->armed, number); /* P1 */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (mpx__queue_count(q) || atomic_load(&q->closed)) /* P2 */
+	if (atomic_load(&q->p.guard) & MPX__OWNER) /* P2 */
+		inside = !pass_guard(q);
+	if (inside || mpx__queue_count(q) || atomic_load(&q->closed))
 		mpx__os_bell_ring(atomic_load(&bell->watcher->address));
 }
 
@@ -175,7 +189,7 @@ void mpx__queue_ring(mpx_queue *q)
 {
 	uint32_t n;
 
-	atomic_thread_fence(memory_order_seq_cst); /* P3 is before */
+	atomic_thread_fence(memory_order_seq_cst); /* P3: the guard has been taken */
 	n = atomic_load_explicit(&q->watchers, memory_order_relaxed);
 	for (uint32_t i = 0; i < n; i++) {
 		struct mpx__watcher *w = &q->watcher[i];

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -105,6 +106,7 @@ void mpx__os_stdin_null(void)
 		dup2(fd, 0);
 		close(fd);
 	}
+	fflush(stdin); /* forgets what had been read ahead */
 }
 
 const char *mpx__os_getenv(const char *name)

@@ -37,7 +37,7 @@ int mpx__os_socketpair(int fd[2]);
 /* Waits until fd is readable (or hung up), deadline. 1, 0 not in time, -1. */
 int mpx__os_poll_readable(int fd, int64_t deadline);
 
-/* fd 0 reads nothing from now on. */
+/* fd 0, and stdin, read nothing from now on. */
 void mpx__os_stdin_null(void);
 
 /* getenv, but NULL in a set-user-ID program. */

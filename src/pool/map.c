@@ -14,7 +14,8 @@
 
 /* The last failure of each thread's map and apply. */
 static _Thread_local struct {
-	mpx_pool *pool;
+	uint64_t pool;	/* serial number of its block: addresses come again */
+	uint32_t owner; /* peer id: a fork copies this */
 	mpx_failure failure;
 } last;
 
@@ -113,14 +114,15 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 
 	if (error)
 		return error;
-	if (pool->broken)
-		error = (int)pool->broken;
-	else if (atomic_load(&pool->state) != MPX__POOL_OPEN)
+	if (atomic_load(&pool->state) != MPX__POOL_OPEN && !pool->broken) {
 		error = EBUSY;
-	else
+	} else {
 		mpx__job_add(pool, job);
-	if (!error && job->chunks == 0)
-		atomic_store(&job->ready, 1);
+		if (job->chunks == 0)
+			atomic_store(&job->ready, 1);
+		if (pool->broken)
+			mpx__job_fail_all(pool, (int)pool->broken, "the pool is broken");
+	}
 	mpx__pool_unlock(pool);
 	if (!error)
 		mpx__event_post(&pool->work, job->chunks > 1);
@@ -185,7 +187,8 @@ int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_s
 	error = mpx__result_error(job);
 	failure = mpx__result_failure(job);
 	if (failure) {
-		last.pool = pool;
+		last.pool = mpx__heap_serial(pool);
+		last.owner = mpx__self();
 		last.failure = *failure;
 	}
 	mpx_result_free(job);
@@ -199,7 +202,7 @@ int mpx_pool_get_last_failure(mpx_pool *pool, mpx_failure *failure, size_t size)
 {
 	if (!mpx__is_pool(pool))
 		return -1;
-	if (!failure || last.pool != pool || !last.failure.error) {
+	if (!failure || last.pool != mpx__heap_serial(pool) || last.owner != mpx__self()) {
 		errno = failure ? ENOENT : EINVAL;
 		return -1;
 	}

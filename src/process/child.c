@@ -187,6 +187,10 @@ static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool or
 	c->id = b.id;
 	c->pid = pid;
 	c->watch = mpx__os_watch(pid);
+	/* Gone and reaped by somebody already? Then the link, whose other end is
+	 * closed, stands for a watch. */
+	if (c->watch < 0 && b.link[0] < 0)
+		mpx__os_socketpair(b.link);
 	c->link = b.link[0];
 	close_if_open(&b.link[1]);
 	c->ended = c->known = false;

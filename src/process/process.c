@@ -30,12 +30,13 @@ struct mpx_process {
 	_Atomic bool started;
 	struct mpx__child child;
 	char identity[NAME_MAX_BYTES]; /* "1", "1:1"; Python's _identity */
-	char name[NAME_MAX_BYTES];
+	char *name; /* private: the child has its copy of it */
 };
 
 /* The calling process, and the one that started it. Of these, only pid, name and
  * daemon, and of the parent its peer id (child.id), are used. */
-static mpx_process current = {.name = "MainProcess"};
+static char main_name[NAME_MAX_BYTES] = "MainProcess";
+static mpx_process current = {.name = main_name};
 static mpx_process parent;
 static _Atomic unsigned counter; /* of processes made here */
 
@@ -63,16 +64,16 @@ static int must_be_started_child(mpx_process *p)
 
 /* --- making and starting -------------------------------------------------------------- */
 
-static void choose_names(mpx_process *p, const char *name)
+static int choose_names(mpx_process *p, const char *name)
 {
 	unsigned n = atomic_fetch_add(&counter, 1) + 1;
+	char automatic[NAME_MAX_BYTES];
 
 	snprintf(p->identity, sizeof p->identity, "%.100s%s%u", current.identity,
 		 current.identity[0] ? ":" : "", n);
-	if (name)
-		snprintf(p->name, sizeof p->name, "%s", name);
-	else
-		snprintf(p->name, sizeof p->name, "Process-%.110s", p->identity);
+	snprintf(automatic, sizeof automatic, "Process-%.110s", p->identity);
+	p->name = strdup(name ? name : automatic);
+	return p->name ? 0 : -1;
 }
 
 mpx_process *mpx_process_create(const mpx_process_options *options)
@@ -96,7 +97,11 @@ mpx_process *mpx_process_create(const mpx_process_options *options)
 	p->orphan = o.orphan;
 	p->child.watch = p->child.link = -1;
 	p->child.owner = p;
-	choose_names(p, o.name);
+	if (choose_names(p, o.name) != 0) {
+		mpx__object_free_own(p);
+		errno = ENOMEM;
+		return NULL;
+	}
 	return p;
 }
 
@@ -284,6 +289,7 @@ int mpx_process_free(mpx_process *p)
 		return fail(EBUSY);
 	if (p->started)
 		mpx__child_drop(&p->child);
+	free(p->name);
 	mpx__object_free_own(p);
 	return 0;
 }
@@ -341,9 +347,12 @@ int mpx_cpu_count(void)
 
 void mpx__process_become(const char *name, int number, uint32_t parent_id)
 {
+	static char own_name[NAME_MAX_BYTES];
+
 	if (parent_id)
 		adopt_parent(parent_id);
-	snprintf(current.name, sizeof current.name, "%s-%d", name, number);
+	snprintf(own_name, sizeof own_name, "%s-%d", name, number);
+	current.name = own_name;
 	snprintf(current.identity, sizeof current.identity, "%d", number);
 	current.daemon = true;
 	atomic_store(&counter, 0);

@@ -394,7 +394,7 @@ static void *alloc(size_t size, uint64_t tag, bool zero)
 	bool small = size + sizeof(struct header) <= class_size[MPX__HEAP_CLASSES - 1];
 	bool dirty = true, mine;
 	void *block = NULL;
-	int error;
+	int error = 0;
 
 	if (!mpx__family())
 		return NULL;
@@ -406,8 +406,12 @@ static void *alloc(size_t size, uint64_t tag, bool zero)
 	mine = tag == mpx__self();
 	if (mine)
 		mpx__peer_count_claim(1);
-	error = lock();
-	if (!error) {
+	for (int tries = 0; !block && !error && tries < 2; tries++) {
+		if (tries > 0)
+			mpx__peers_tidy(); /* the dead may hold something */
+		error = lock();
+		if (error)
+			break;
 		block = small ? alloc_small(size, tag) : alloc_large(size, tag, &dirty);
 		unlock();
 	}

@@ -44,6 +44,7 @@ int mpx_memory_get_stats(mpx_memory_stats *stats, size_t size)
 	}
 	if (!mpx__family())
 		return -1;
+	mpx__peers_tidy(); /* what the dead held does not count */
 	mpx__heap_count(&blocks, &used, &dirty);
 	memset(&now, 0, sizeof now);
 	now.reserved = mpx__family_base->size;

@@ -112,6 +112,16 @@ static void bury_if_abandoned(uint32_t slot)
 		mpx__peer_bury(id);
 }
 
+static bool take_free(uint32_t slot, uint64_t from, uint64_t to)
+{
+	struct mpx__peers *peers = &mpx__family_base->peers;
+	uint32_t used = atomic_load(&peers->used);
+
+	while (used <= slot && !atomic_compare_exchange_weak(&peers->used, &used, slot + 1))
+		;
+	return atomic_compare_exchange_strong(&peers->slot[slot].word, &from, to);
+}
+
 /* Makes a free slot RESERVED by creator. */
 static uint32_t take_slot(uint32_t creator)
 {
@@ -126,12 +136,19 @@ static uint32_t take_slot(uint32_t creator)
 			continue;
 		if (word_state(word) != FREE)
 			bury_if_abandoned(slot);
-		else if (atomic_compare_exchange_strong(&peers->slot[slot].word, &word,
-							make_word(creator, generation, RESERVED)))
+		else if (take_free(slot, word, make_word(creator, generation, RESERVED)))
 			return make_id(slot, generation);
 	}
 	errno = EAGAIN;
 	return 0;
+}
+
+void mpx__peers_tidy(void)
+{
+	uint32_t used = atomic_load(&mpx__family_base->peers.used);
+
+	for (uint32_t slot = 1; slot < used; slot++)
+		bury_if_abandoned(slot);
 }
 
 /* RESERVED to RUNNING: the calling process is id. */

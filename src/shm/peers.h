@@ -35,6 +35,7 @@ struct mpx__peer {
 
 struct mpx__peers {
 	_Atomic uint32_t cursor; /* where to look for a free slot next; a hint */
+	_Atomic uint32_t used;	 /* slots from here on were never taken */
 	struct mpx__peer slot[MPX__PEER_SLOTS];
 };
 
@@ -63,6 +64,9 @@ bool mpx__peer_dead(uint32_t id);
 
 /* After its death: its blocks in flight go back to the heap, its slot is free. */
 void mpx__peer_bury(uint32_t id);
+
+/* Buries all that nobody else will: so that what they held comes back. */
+void mpx__peers_tidy(void);
 
 /* A block was tagged with the caller's id (+1), or is no more (-1). */
 void mpx__peer_count_claim(int change);
