@@ -412,8 +412,12 @@ static int get(mpx_queue *q, void *buf, size_t cap, bool peek, int64_t deadline,
 		}
 		if (closed)
 			return EPIPE;
-		if (atomic_load_explicit(&q->watchers, memory_order_relaxed))
+		/* Who polls was woken before the message was there. */
+		if (atomic_load_explicit(&q->watchers, memory_order_relaxed)) {
 			mpx__queue_settle(q);
+			if (mpx__queue_count(q) || atomic_load(&q->closed) != closed)
+				continue;
+		}
 		if (!wait_until(q, may_get, 0, &q->items, &slice, deadline))
 			return ETIMEDOUT;
 	}

@@ -282,7 +282,7 @@ void mpx__job_orphan_all(mpx_pool *pool)
 	for (int i = 0; i < pool->workers; i++)
 		atomic_store(&pool->worker[i].job, NULL);
 	while ((job = pool->all)) {
-		if (job->detached) {
+		if (job->detached || (job->waiter && mpx__peer_dead(job->waiter))) {
 			remove_and_free(pool, job);
 			continue;
 		}

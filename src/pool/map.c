@@ -12,12 +12,35 @@
 #include <errno.h>
 #include <string.h>
 
-/* The last failure of each thread's map and apply. */
-static _Thread_local struct {
+/* Of the pools that this thread has last seen a map or apply fail on. */
+struct last_failure {
 	uint64_t pool;	/* serial number of its block: addresses come again */
 	uint32_t owner; /* peer id: a fork copies this */
 	mpx_failure failure;
-} last;
+};
+
+enum { LAST_FAILURES = 8 };
+static _Thread_local struct last_failure last[LAST_FAILURES];
+static _Thread_local unsigned last_oldest;
+
+static struct last_failure *find_last(mpx_pool *pool)
+{
+	for (int i = 0; i < LAST_FAILURES; i++)
+		if (last[i].pool == mpx__heap_serial(pool) && last[i].owner == mpx__self())
+			return &last[i];
+	return NULL;
+}
+
+static void set_last(mpx_pool *pool, const mpx_failure *failure)
+{
+	struct last_failure *l = find_last(pool);
+
+	if (!l)
+		l = &last[last_oldest++ % LAST_FAILURES];
+	l->pool = mpx__heap_serial(pool);
+	l->owner = mpx__self();
+	l->failure = *failure;
+}
 
 static size_t round_64(size_t size)
 {
@@ -66,6 +89,7 @@ struct request {
 	size_t out_size;
 	size_t n;
 	const mpx_task_options *options;
+	uint32_t waiter; /* peer id of who waits for it and frees it; 0: a result */
 };
 
 static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
@@ -103,6 +127,7 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
 	job->n = r->n;
 	job->chunksize = chunksize;
 	job->chunks = chunks;
+	job->waiter = r->waiter;
 	atomic_store(&job->object.type, MPX__RESULT);
 	return job;
 }
@@ -155,7 +180,7 @@ static struct mpx_result *submit(mpx_pool *pool, const struct request *r)
 mpx_result *mpx_pool_map_async(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
 			       size_t n, size_t out_size, const mpx_task_options *options_or_null)
 {
-	struct request r = {fn, in, in_size, NULL, out_size, n, options_or_null};
+	struct request r = {fn, in, in_size, NULL, out_size, n, options_or_null, 0};
 
 	return submit(pool, &r);
 }
@@ -169,7 +194,7 @@ mpx_result *mpx_pool_apply_async(mpx_pool *pool, mpx_task *fn, const void *in, s
 int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size, void *out,
 		       size_t out_size, size_t n, const mpx_task_options *options_or_null)
 {
-	struct request r = {fn, in, in_size, out, out_size, n, options_or_null};
+	struct request r = {fn, in, in_size, out, out_size, n, options_or_null, mpx__self()};
 	struct mpx_result *job;
 	const mpx_failure *failure;
 	int error;
@@ -186,11 +211,8 @@ int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_s
 		memcpy(out, job->out, n * out_size);
 	error = mpx__result_error(job);
 	failure = mpx__result_failure(job);
-	if (failure) {
-		last.pool = mpx__heap_serial(pool);
-		last.owner = mpx__self();
-		last.failure = *failure;
-	}
+	if (failure)
+		set_last(pool, failure);
 	mpx_result_free(job);
 	if (!error)
 		return 0;
@@ -200,13 +222,16 @@ int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_s
 
 int mpx_pool_get_last_failure(mpx_pool *pool, mpx_failure *failure, size_t size)
 {
+	struct last_failure *l;
+
 	if (!mpx__is_pool(pool))
 		return -1;
-	if (!failure || last.pool != mpx__heap_serial(pool) || last.owner != mpx__self()) {
+	l = find_last(pool);
+	if (!failure || !l) {
 		errno = failure ? ENOENT : EINVAL;
 		return -1;
 	}
 	memset(failure, 0, size);
-	memcpy(failure, &last.failure, size < sizeof last.failure ? size : sizeof last.failure);
+	memcpy(failure, &l->failure, size < sizeof l->failure ? size : sizeof l->failure);
 	return 0;
 }

@@ -55,6 +55,7 @@ struct mpx_result {
 	size_t n;
 	size_t chunksize;
 	size_t chunks;
+	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
 	_Atomic uint32_t event; /* eventcount: ready */
