@@ -178,15 +178,20 @@ static inline int exec_anew(void *arg)
 	return 99;
 }
 
+#ifdef __has_feature
+#define FAMILY_HAS_FEATURE(x) __has_feature(x)
+#else
+#define FAMILY_HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || FAMILY_HAS_FEATURE(thread_sanitizer)
+#define THREAD_SANITIZED 1
+#else
+#define THREAD_SANITIZED 0
+#endif
 /* Sanitizers need more address space than any limit worth testing leaves them. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || FAMILY_HAS_FEATURE(address_sanitizer) || THREAD_SANITIZED
 #define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
+#else
 #define SANITIZED 0
 #endif
 

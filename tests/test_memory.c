@@ -36,26 +36,30 @@ static mpx_memory_stats stats_now(void)
 	return stats;
 }
 
-/* ---- patterns: a block says in each byte whose it is -------------------- */
+/* ---- patterns: a block says in each word whose it is -------------------- */
 
-static unsigned char pattern_byte(uint64_t id, size_t i)
+static uint64_t pattern(uint64_t id, size_t i)
 {
-	return (unsigned char)(id * 131 + i * 7 + (i >> 8));
+	return (id + 1) * UINT64_C(0x9e3779b97f4a7c15) + i * UINT64_C(0x0101010101010107);
 }
 
 static void fill(void *block, size_t size, uint64_t id)
 {
-	unsigned char *p = block;
-	for (size_t i = 0; i < size; i++)
-		p[i] = pattern_byte(id, i);
+	char *p = block;
+	for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
+		uint64_t word = pattern(id, i);
+		memcpy(p + i, &word, size - i < sizeof word ? size - i : sizeof word);
+	}
 }
 
 static bool intact(const void *block, size_t size, uint64_t id)
 {
-	const unsigned char *p = block;
-	for (size_t i = 0; i < size; i++)
-		if (p[i] != pattern_byte(id, i))
+	const char *p = block;
+	for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
+		uint64_t word = pattern(id, i);
+		if (memcmp(p + i, &word, size - i < sizeof word ? size - i : sizeof word) != 0)
 			return false;
+	}
 	return true;
 }
 

@@ -75,6 +75,7 @@ static int exec_with_report(void *arg)
 	const struct victim *v = arg;
 	struct anew a = {self, v->how, NULL, 0};
 	child_check(dup2(v->fd, REPORT_FD) == REPORT_FD);
+	signal(SIGINT, SIG_DFL); /* a shell may have had it ignored */
 	return exec_anew(&a);
 }
 

@@ -100,7 +100,7 @@ static void *consume_in_thread(void *arg)
 static void four_by_four(mpx_queue *q, unsigned each, bool processes, bool threads)
 {
 	struct traffic *t = mpx_calloc(1, sizeof *t);
-	struct role roles[4];
+	static struct role roles[4]; /* threads still look at it when a test has failed */
 	mpx_process *p[8];
 	pthread_t th[8];
 	assert_non_null(t);
@@ -157,6 +157,8 @@ static void test_processes(void **state)
 static void test_processes_and_threads(void **state)
 {
 	(void)state;
+	if (THREAD_SANITIZED) /* it sees nothing of what is ordered by another process */
+		skip();
 	four_by_four(mpx_queue_new(), 4000, true, true);
 	four_by_four(mpx_queue_new(.maxsize = 8), 2000, true, true);
 }

@@ -34,8 +34,13 @@
  * EOWNERDEAD; all others still run, and the worker is replaced. In Python such a
  * pool hangs (bpo-22393).
  *
+ * A task that runs longer than its .timeout fails with ETIMEDOUT: its worker gets
+ * SIGTERM, a second later SIGKILL, and is replaced. With .retries, a task that
+ * failed, for whatever reason, is run again up to so many times; one that kills
+ * every worker it gets fails in the end like any other.
+ *
  * Workers ignore SIGINT: at Ctrl-C the program decides, and if it ends, so do they.
- * What a task writes to stdio is flushed when its chunk of tasks is done.
+ * What a task writes to stdout is flushed when its worker has no more of that map.
  *
  * https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool
  */
@@ -58,16 +63,24 @@ typedef struct mpx_result mpx_result;
 typedef int mpx_task(const void *in, void *out);
 
 typedef struct mpx_pool_options {
-	size_t size;                    /**< sizeof of this struct; filled in by mpx_pool_new */
-	int processes;                  /**< how many workers; 0: mpx_cpu_count() */
+	size_t size;			/**< sizeof of this struct; filled in by mpx_pool_new */
+	int processes;			/**< how many workers; 0: mpx_cpu_count() */
 	int (*initializer)(void *args); /**< run first in each worker; not 0: it failed */
-	void *initargs;                 /**< handed to it; the memory of when the pool was made */
+	void *initargs;			/**< handed to it; the memory of when the pool was made */
+	size_t max_tasks_per_child;	/**< a worker is replaced after so many tasks; 0: never */
+	double task_timeout;		/**< default of mpx_task_options.timeout */
+	int retries;			/**< default of mpx_task_options.retries */
+	int restart_budget; /**< so many failed initializers in a row break the pool; 0: processes +
+			       3 */
 } mpx_pool_options;
 
-/** Options of one map or apply: MPX_TASK(.chunksize = 100), or NULL. */
+/** Options of one map or apply: MPX_TASK(.timeout = 2.5, .retries = 1), or NULL. */
 typedef struct mpx_task_options {
-	size_t size;      /**< sizeof of this struct; filled in by MPX_TASK */
+	size_t size;	  /**< sizeof of this struct; filled in by MPX_TASK */
 	size_t chunksize; /**< items that a worker takes at a time; 0: chosen for you */
+	double timeout; /**< seconds that one task may run; 0: the pool's; MPX_FOREVER: for ever */
+	int retries;	/**< how often a task that failed is run again; 0: the pool's; -1: never; at
+			   most 255 */
 } mpx_task_options;
 #ifndef __cplusplus
 #define MPX_TASK(...) (&(mpx_task_options){.size = sizeof(mpx_task_options), __VA_ARGS__})
@@ -75,21 +88,22 @@ typedef struct mpx_task_options {
 
 /** What went wrong with a task: of a map, the failed one with the lowest index. */
 typedef struct mpx_failure {
-	size_t index;      /**< of the item; 0 for apply */
-	pid_t pid;         /**< of the worker; 0 if no worker had it */
-	int error;         /**< errno value: the task's, EOWNERDEAD, ECANCELED */
+	size_t index;	   /**< of the item; 0 for apply */
+	pid_t pid;	   /**< of the worker; 0 if no worker had it */
+	int error;	   /**< errno value: the task's, EOWNERDEAD, ECANCELED */
 	int exit_status;   /**< how its worker ended, if it did; -1 if not by exit */
-	int signal;        /**< the signal that ended its worker; 0 if none did */
+	int signal;	   /**< the signal that ended its worker; 0 if none did */
 	char message[128]; /**< what the task said with mpx_fail, or one of ours */
 } mpx_failure;
 
 /**
  * Pool(processes, initializer, initargs). Free with mpx_pool_free. When it
  * returns, the workers have been forked; initializers may still be running. An
- * initializer that fails or dies is tried again in a new worker a few times, then the
- * pool is broken: every task fails with what the initializer returned
- * (EOWNERDEAD if it died). Fails with EINVAL (processes below 0 or above 1024),
- * EAGAIN, ENOMEM, EMFILE.
+ * initializer that fails or dies is tried again in a new worker, restart_budget times
+ * in a row, then the pool is broken: every task fails with what the initializer
+ * returned (EOWNERDEAD if it died). A pool is broken as well if its supervisor is killed
+ * (EOWNERDEAD). Fails with EINVAL (processes below 0 or above 1024, a NaN or negative
+ * timeout, retries above 255), EAGAIN, ENOMEM, EMFILE.
  *
  * Threads: safe.
  * Fork: every process of the family may submit work to it; only the one that
@@ -99,7 +113,7 @@ typedef struct mpx_failure {
  */
 MPX_API mpx_pool *mpx_pool_create(const mpx_pool_options *options);
 #ifndef __cplusplus
-#define mpx_pool_new(...) \
+#define mpx_pool_new(...)                                                                          \
 	mpx_pool_create(&(mpx_pool_options){.size = sizeof(mpx_pool_options), __VA_ARGS__})
 #endif
 
@@ -123,7 +137,7 @@ MPX_API mpx_pool *mpx_pool_create(const mpx_pool_options *options);
 MPX_API int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
 			       void *out, size_t out_size, size_t n,
 			       const mpx_task_options *options_or_null);
-#define mpx_pool_map(pool, fn, in, out, n) \
+#define mpx_pool_map(pool, fn, in, out, n)                                                         \
 	mpx_pool_map_sized((pool), (fn), (in), sizeof *(in), (out), sizeof *(out), (n), NULL)
 
 /**
@@ -135,7 +149,7 @@ MPX_API int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, siz
  * Signals: not async-signal-safe.
  * Blocks: until it is done.
  */
-#define mpx_pool_apply(pool, fn, in, out) \
+#define mpx_pool_apply(pool, fn, in, out)                                                          \
 	mpx_pool_map_sized((pool), (fn), (in), sizeof *(in), (out), sizeof *(out), 1, NULL)
 
 /**
@@ -159,8 +173,8 @@ MPX_API mpx_result *mpx_pool_apply_async(mpx_pool *pool, mpx_task *fn, const voi
  * Signals: not async-signal-safe.
  * Blocks: briefly, for the pool's own lock.
  */
-MPX_API mpx_result *mpx_pool_map_async(mpx_pool *pool, mpx_task *fn, const void *in,
-				       size_t in_size, size_t n, size_t out_size,
+MPX_API mpx_result *mpx_pool_map_async(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
+				       size_t n, size_t out_size,
 				       const mpx_task_options *options_or_null);
 
 /**
@@ -217,6 +231,19 @@ MPX_API int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t s
 #define mpx_result_failure(r, failure) mpx_result_get_failure((r), (failure), sizeof *(failure))
 
 /**
+ * Future.cancel(), and more: what has not been run will not be, what is running is
+ * ended by ending its worker, which is replaced; the result fails with ECANCELED at
+ * once. Fails with EBUSY if it was ready already. A task that works in place, on
+ * memory of the family's heap, may still write there for a moment.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API int mpx_result_cancel(mpx_result *r);
+
+/**
  * Frees the result; NULL is fine. What is still running goes on and is thrown
  * away when done, as in Python. A result may outlive its pool.
  *
@@ -237,7 +264,7 @@ MPX_API void mpx_result_free(mpx_result *r);
  * Blocks: never.
  */
 MPX_API int mpx_pool_get_last_failure(mpx_pool *pool, mpx_failure *failure, size_t size);
-#define mpx_pool_last_failure(pool, failure) \
+#define mpx_pool_last_failure(pool, failure)                                                       \
 	mpx_pool_get_last_failure((pool), (failure), sizeof *(failure))
 
 /**
@@ -252,7 +279,8 @@ MPX_API int mpx_pool_get_last_failure(mpx_pool *pool, mpx_failure *failure, size
 #ifdef __GNUC__
 __attribute__((format(printf, 2, 3)))
 #endif
-MPX_API int mpx_fail(int error, const char *format, ...);
+MPX_API int
+mpx_fail(int error, const char *format, ...);
 
 /** How many workers the pool was made with. -1 with EINVAL.
  *

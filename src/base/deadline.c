@@ -20,6 +20,13 @@ int mpx__deadline(double timeout, int64_t *deadline)
 	return 0;
 }
 
+int64_t mpx__nanoseconds(double seconds)
+{
+	if (seconds >= 9e9)
+		return 0;
+	return (int64_t)(seconds * 1e9) + 1;
+}
+
 int64_t mpx__slice_end(struct mpx__slice *slice, int64_t deadline)
 {
 	int64_t end;

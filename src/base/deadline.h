@@ -16,6 +16,9 @@
 /* 0, or EINVAL for NaN. */
 int mpx__deadline(double timeout, int64_t *deadline);
 
+/* A span of time, at least 1; 0 for one that never ends. */
+int64_t mpx__nanoseconds(double seconds);
+
 static inline bool mpx__passed(int64_t deadline)
 {
 	return deadline == 0 || (deadline != INT64_MAX && mpx__os_now() >= deadline);

@@ -204,15 +204,21 @@ void mpx__job_detach(mpx_pool *pool, struct mpx_result *job)
 
 /* --- failure ------------------------------------------------------------------------------ */
 
+/* Written beside the one that counts, then made the one that counts. */
+static void set_failure(struct mpx_result *job, const mpx_failure *failure)
+{
+	uint32_t other = atomic_load(&job->failed) == 1 ? 1 : 0;
+
+	job->failure[other] = *failure;
+	atomic_store_explicit(&job->failed, 1 + other, memory_order_release);
+}
+
 void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure)
 {
 	uint32_t failed = atomic_load(&job->failed);
-	uint32_t other = failed == 1 ? 1 : 0;
 
-	if (failed && job->failure[failed - 1].index <= failure->index)
-		return;
-	job->failure[other] = *failure;
-	atomic_store_explicit(&job->failed, 1 + other, memory_order_release);
+	if (!failed || job->failure[failed - 1].index > failure->index)
+		set_failure(job, failure);
 }
 
 /* The first chunk that nobody has claimed; a worker that died on its way to claim
@@ -232,30 +238,54 @@ static void rewind_cursor(mpx_pool *pool, struct mpx_result *job)
 	mpx__event_post(&pool->work, true);
 }
 
+/* The item that was running is tried again or has failed; the rest of the chunk is
+ * anybody's. */
+static uint64_t word_after_death(struct mpx_result *job, struct mpx__worker *w, size_t c,
+				 mpx_failure *how)
+{
+	size_t item = (size_t)atomic_load(&w->item), first = c * job->chunksize;
+	uint32_t attempts = atomic_load(&w->attempts) + 1;
+
+	if (attempts > job->retries) {
+		how->index = item++;
+		mpx__job_fail(job, how);
+		attempts = 0;
+	}
+	if (item == job->n || item - first == job->chunksize)
+		return mpx__chunk_word(MPX__CHUNK_DONE, 0, 0);
+	return mpx__chunk_word(MPX__CHUNK_PENDING, attempts, (uint32_t)(item - first));
+}
+
 void mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how)
 {
 	struct mpx_result *job = atomic_load(&w->job);
-	uint64_t c = atomic_load(&w->chunk), item = atomic_load(&w->item), word;
-	size_t end;
+	uint64_t c = atomic_load(&w->chunk), word;
 
 	if (!job)
 		return;
 	if (!atomic_load(&job->ready)) {
 		word = c < job->chunks ? atomic_load(&job->chunk[c]) : 0;
-		if (word && mpx__chunk_owner(word) == id) {
-			how->index = (size_t)item;
-			how->error = EOWNERDEAD;
-			mpx__job_fail(job, how);
-			item++;
-			end = (c + 1) * job->chunksize < job->n ? (c + 1) * job->chunksize : job->n;
-			atomic_store(&job->chunk[c],
-				     item < end ? mpx__chunk_word(MPX__CHUNK_PENDING,
-								  (uint32_t)(item - c * job->chunksize))
-						: mpx__chunk_word(MPX__CHUNK_DONE, 0));
-		}
+		if (word && mpx__chunk_owner(word) == id)
+			atomic_store(&job->chunk[c], word_after_death(job, w, (size_t)c, how));
 		rewind_cursor(pool, job);
 	}
 	mpx__job_leave(pool, w);
+}
+
+bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
+{
+	mpx_failure failure = {.index = job->scanned * job->chunksize, .error = ECANCELED};
+
+	if (atomic_load(&job->ready))
+		return false;
+	failure.exit_status = -1;
+	snprintf(failure.message, sizeof failure.message, "cancelled");
+	for (int i = 0; i < pool->workers; i++)
+		if (atomic_load(&pool->worker[i].job) == job)
+			atomic_store(&pool->worker[i].condemned, ECANCELED);
+	set_failure(job, &failure);
+	make_ready(pool, job);
+	return true;
 }
 
 void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)

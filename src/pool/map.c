@@ -49,17 +49,32 @@ static size_t round_64(size_t size)
 
 /* Many small chunks keep the workers busy to the end, few large ones cost less:
  * 32 for each worker (Python: 4). */
-static size_t choose_chunksize(mpx_pool *pool, size_t n, const mpx_task_options *options)
+static size_t choose_chunksize(mpx_pool *pool, size_t n, size_t wish)
 {
-	size_t wish = 0, automatic = n / (32 * (size_t)pool->workers);
-
-	if (options && options->size >= sizeof *options)
-		wish = options->chunksize;
 	if (!wish)
-		wish = automatic;
-	if (wish > UINT32_MAX)
-		wish = UINT32_MAX;
+		wish = n / (32 * (size_t)pool->workers);
+	if (wish > MPX__CHUNKSIZE_MAX)
+		wish = MPX__CHUNKSIZE_MAX;
+	if (pool->max_tasks && wish > pool->max_tasks)
+		wish = pool->max_tasks;
 	return wish < 1 ? 1 : wish;
+}
+
+/* The options with the pool's own in place of those left out; 0 or EINVAL. */
+static int complete_options(mpx_pool *pool, const mpx_task_options *given, mpx_task_options *o)
+{
+	memset(o, 0, sizeof *o);
+	if (given && given->size < sizeof given->size)
+		return EINVAL;
+	if (given)
+		memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+	if (!(o->timeout >= 0) || o->retries < -1 || o->retries > MPX__RETRIES_MAX)
+		return EINVAL;
+	if (o->retries == 0)
+		o->retries = pool->retries;
+	if (o->timeout == 0)
+		o->timeout = pool->timeout;
+	return 0;
 }
 
 /* What a job's block has behind its chunk words. */
@@ -94,18 +109,20 @@ struct request {
 
 static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
 {
-	size_t chunksize = choose_chunksize(pool, r->n, r->options);
-	size_t chunks = r->n / chunksize + (r->n % chunksize != 0);
-	size_t in_bytes, out_bytes;
+	size_t chunksize, chunks, in_bytes, out_bytes;
 	bool in_place, out_place;
 	struct layout l;
 	struct mpx_result *job;
+	mpx_task_options o;
 
-	if (__builtin_mul_overflow(r->n, r->in_size, &in_bytes) ||
+	if (complete_options(pool, r->options, &o) != 0 ||
+	    __builtin_mul_overflow(r->n, r->in_size, &in_bytes) ||
 	    __builtin_mul_overflow(r->n, r->out_size, &out_bytes)) {
 		errno = EINVAL;
 		return NULL;
 	}
+	chunksize = choose_chunksize(pool, r->n, o.chunksize);
+	chunks = r->n / chunksize + (r->n % chunksize != 0);
 	in_place = in_bytes == 0 || mpx__heap_contains(r->in, in_bytes);
 	out_place = out_bytes == 0 || mpx__heap_contains(r->out, out_bytes);
 	if (!lay_out(&l, chunks, in_place ? 0 : in_bytes, out_place ? 0 : out_bytes)) {
@@ -128,6 +145,8 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
 	job->chunksize = chunksize;
 	job->chunks = chunks;
 	job->waiter = r->waiter;
+	job->timeout = o.timeout > 0 ? mpx__nanoseconds(o.timeout) : 0;
+	job->retries = o.retries > 0 ? (uint32_t)o.retries : 0;
 	atomic_store(&job->object.type, MPX__RESULT);
 	return job;
 }
@@ -136,6 +155,7 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
 static int enqueue(mpx_pool *pool, struct mpx_result *job)
 {
 	int error = mpx__pool_lock(pool);
+	int64_t least;
 
 	if (error)
 		return error;
@@ -143,15 +163,21 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 		error = EBUSY;
 	} else {
 		mpx__job_add(pool, job);
+		least = atomic_load(&pool->least_timeout);
+		if (job->timeout && (!least || job->timeout < least))
+			atomic_store(&pool->least_timeout, job->timeout);
 		if (job->chunks == 0)
 			atomic_store(&job->ready, 1);
 		if (pool->broken)
 			mpx__job_fail_all(pool, (int)pool->broken, "the pool is broken");
 	}
 	mpx__pool_unlock(pool);
-	if (!error)
-		mpx__event_post(&pool->work, job->chunks > 1);
-	return error;
+	if (error)
+		return error;
+	mpx__event_post(&pool->work, job->chunks > 1);
+	if (job->timeout)
+		mpx__os_bell_ring(atomic_load(&pool->bell));
+	return 0;
 }
 
 static struct mpx_result *submit(mpx_pool *pool, const struct request *r)

@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { WORKERS_MAX = 1024 };
+enum { WORKERS_MAX = 1024, SPARE_INITIALIZERS = 3 };
 
 static int fail(int error)
 {
@@ -72,7 +72,9 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 		if (o.processes > WORKERS_MAX)
 			o.processes = WORKERS_MAX;
 	}
-	if (o.processes < 0 || o.processes > WORKERS_MAX) {
+	if (o.processes < 0 || o.processes > WORKERS_MAX || o.task_timeout < 0 ||
+	    o.task_timeout != o.task_timeout || o.retries < 0 || o.retries > MPX__RETRIES_MAX ||
+	    o.restart_budget < 0) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -84,6 +86,10 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	pool->workers = o.processes;
 	pool->initializer = o.initializer;
 	pool->initargs = o.initargs;
+	pool->max_tasks = o.max_tasks_per_child;
+	pool->timeout = o.task_timeout;
+	pool->retries = o.retries;
+	pool->budget = o.restart_budget ? o.restart_budget : o.processes + SPARE_INITIALIZERS;
 	error = start_supervisor(pool);
 	if (error) {
 		mpx__object_free(pool);

@@ -30,7 +30,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A chunk word: owner << 32 | first item of the chunk that is not done or failed. */
+/* A chunk word: owner << 32 | attempts << 24 | from. from: the first item of the
+ * chunk that is not done or failed; attempts: how often that one has failed. */
+#define MPX__CHUNKSIZE_MAX ((size_t)0xffffff)
+#define MPX__RETRIES_MAX 255
 #define MPX__CHUNK_PENDING UINT32_C(0)
 #define MPX__CHUNK_DONE UINT32_C(0xffffffff)
 
@@ -39,9 +42,19 @@ static inline uint32_t mpx__chunk_owner(uint64_t word)
 	return (uint32_t)(word >> 32);
 }
 
-static inline uint64_t mpx__chunk_word(uint32_t owner, uint32_t from)
+static inline uint32_t mpx__chunk_attempts(uint64_t word)
 {
-	return (uint64_t)owner << 32 | from;
+	return (uint32_t)(word >> 24) & 0xff;
+}
+
+static inline uint32_t mpx__chunk_from(uint64_t word)
+{
+	return (uint32_t)word & 0xffffff;
+}
+
+static inline uint64_t mpx__chunk_word(uint32_t owner, uint32_t attempts, uint32_t from)
+{
+	return (uint64_t)owner << 32 | attempts << 24 | from;
 }
 
 struct mpx_result {
@@ -55,17 +68,19 @@ struct mpx_result {
 	size_t n;
 	size_t chunksize;
 	size_t chunks;
-	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
+	int64_t timeout;  /* nanoseconds for each item; 0: none */
+	uint32_t retries; /* of each item */
+	uint32_t waiter;  /* peer id of the process inside map; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
 	_Atomic uint32_t event; /* eventcount: ready */
 	/* Under the pool's lock: */
-	size_t scanned;		  /* chunks before are DONE */
-	bool detached;		  /* the user has freed it */
-	bool listed;		  /* index: it is among the pending */
-	_Atomic uint32_t failed;  /* 0, or 1 + which failure */
-	mpx_failure failure[2];	  /* the other one is being written */
-	struct mpx_result *next;  /* truth: among the pending */
+	size_t scanned;		     /* chunks before are DONE */
+	bool detached;		     /* the user has freed it */
+	bool listed;		     /* index: it is among the pending */
+	_Atomic uint32_t failed;     /* 0, or 1 + which failure */
+	mpx_failure failure[2];	     /* the other one is being written */
+	struct mpx_result *next;     /* truth: among the pending */
 	struct mpx_result *all_next; /* truth: among all of the pool */
 	struct mpx_result *all_prev; /* index */
 	_Alignas(64) _Atomic uint64_t chunk[];
@@ -76,12 +91,21 @@ struct mpx__worker {
 	_Alignas(64) _Atomic(struct mpx_result *) job; /* changes under the pool's lock */
 	_Atomic uint64_t chunk;			       /* that it claims or runs */
 	_Atomic uint64_t item;			       /* that it is at */
-	_Atomic uint32_t initialized;		       /* 1: the initializer went well */
-	_Atomic uint32_t init_error;		       /* what it returned otherwise */
+	_Atomic uint32_t attempts;		       /* how often that one has failed */
+	/* When the item must be done, 0: any time. The supervisor adds MPX__EXPIRED by
+	 * compare-exchange; a worker that finds that when it is done waits to die. */
+	_Atomic uint64_t expires;
+	uint64_t tasks;		      /* run so far */
+	_Atomic uint32_t initialized; /* 1: the initializer went well */
+	_Atomic uint32_t init_error;  /* what it returned otherwise */
 	/* By the supervisor: */
 	_Alignas(64) _Atomic uint32_t id; /* peer id; 0: none at the moment */
-	_Atomic int32_t pid;
+	/* Under the lock: not 0: it shall die, for that reason (errno value), and take
+	 * no more work. */
+	_Atomic uint32_t condemned;
 };
+
+#define MPX__EXPIRED (UINT64_C(1) << 63)
 
 enum mpx__pool_state { MPX__POOL_OPEN, MPX__POOL_CLOSED, MPX__POOL_TERMINATED };
 
@@ -91,15 +115,20 @@ struct mpx_pool {
 	int workers;
 	int (*initializer)(void *args);
 	void *initargs;
+	size_t max_tasks;
+	double timeout; /* seconds */
+	int retries;
+	int budget;
 	_Alignas(64) _Atomic uint32_t lock; /* guards the lists, and all that says so */
 	_Atomic uint32_t state;		    /* under the lock; only grows */
 	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
+	_Atomic int64_t least_timeout;	    /* under the lock; of all jobs so far; 0: none */
 	struct mpx_result *pending;	    /* truth: jobs with chunks to claim */
 	struct mpx_result *pending_last;    /* index */
 	struct mpx_result *all;		    /* truth: jobs that are not freed */
 	_Atomic(struct mpx_result *) noted; /* being added to or removed from all */
 	uint64_t noted_serial;
-	_Alignas(64) _Atomic uint32_t work; /* eventcount: pending grew, or state did */
+	_Alignas(64) _Atomic uint32_t work;	   /* eventcount: pending grew, or state did */
 	_Alignas(64) _Atomic uint32_t start_event; /* eventcount: started */
 	_Atomic uint32_t started;		   /* by the supervisor: 1, or 2 + errno value */
 	_Atomic uint32_t supervisor_id;		   /* peer id */
@@ -125,6 +154,8 @@ void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure);
 void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
 /* What the death of a worker means for its job. how: index and error are filled in. */
 void mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);
+/* The user does not want it any more; false if it is ready. */
+bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job);
 /* The user frees it. */
 void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
 /* Every job that is not ready fails, at once. */

@@ -128,6 +128,30 @@ int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t size)
 	return 0;
 }
 
+int mpx_result_cancel(mpx_result *r)
+{
+	mpx_pool *pool;
+	bool cancelled = false;
+	int error;
+
+	if (!is_result(r))
+		return -1;
+	pool = atomic_load(&r->pool);
+	error = pool ? mpx__pool_lock(pool) : EBUSY;
+	if (!error) {
+		cancelled = mpx__job_cancel(pool, r);
+		mpx__pool_unlock(pool);
+		if (!cancelled)
+			error = EBUSY;
+	}
+	if (cancelled)
+		mpx__os_bell_ring(atomic_load(&pool->bell));
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
 void mpx_result_free(mpx_result *r)
 {
 	mpx_pool *pool;

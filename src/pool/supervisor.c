@@ -30,14 +30,15 @@
 #define KILL_AFTER INT64_C(1050000000)
 /* Without a descriptor that tells, the creator is looked at that often. */
 #define TICK INT64_C(250000000)
-/* How many workers more than the pool has may fail to initialize in a row. */
-enum { SPARE_INITIALIZERS = 3 };
+/* From SIGTERM to SIGKILL, for one worker. */
+#define GRACE INT64_C(1000000000)
 
 struct supervisor {
 	mpx_pool *pool;
 	pid_t creator;
 	sigset_t creators_mask;
 	struct mpx__child *child; /* [workers] */
+	int64_t *kill_at;	  /* [workers]; 0, or it got SIGTERM and gets SIGKILL then */
 	int failed_initializers;  /* in a row */
 	int alive;
 	int64_t spawn_at; /* after a failed fork: not before */
@@ -89,10 +90,13 @@ static int spawn(struct supervisor *s, int i)
 
 	atomic_store(&w->initialized, 0);
 	atomic_store(&w->init_error, 0);
+	atomic_store(&w->condemned, 0);
+	atomic_store(&w->expires, 0);
+	w->tasks = 0;
+	s->kill_at[i] = 0;
 	error = mpx__child_start(c, run_worker, &order, false);
 	if (error)
 		return error;
-	atomic_store(&w->pid, (int32_t)c->pid);
 	atomic_store(&w->id, c->id);
 	s->alive++;
 	return 0;
@@ -103,20 +107,33 @@ static void give_up(struct supervisor *s, int error)
 	mpx__pool_terminate(s->pool, error, "the pool's initializer failed again and again");
 }
 
-static void bury(struct supervisor *s, int i)
+static mpx_failure describe(const struct mpx__child *c, uint32_t condemned)
 {
-	struct mpx__worker *w = &s->pool->worker[i];
-	struct mpx__child *c = &s->child[i];
-	mpx_failure how = {.pid = c->pid, .exit_status = -1};
-	int init_error = (int)atomic_load(&w->init_error);
+	mpx_failure how = {.pid = c->pid, .error = EOWNERDEAD, .exit_status = -1};
 
 	if (c->known && c->status >= 0)
 		how.exit_status = c->status;
 	else if (c->known)
 		how.signal = -c->status;
-	snprintf(how.message, sizeof how.message,
-		 how.signal ? "worker was killed by signal %d" : "worker ended with exit status %d",
-		 how.signal ? how.signal : how.exit_status);
+	if (condemned == ETIMEDOUT) {
+		how.error = ETIMEDOUT;
+		snprintf(how.message, sizeof how.message, "ran longer than its timeout");
+	} else {
+		snprintf(how.message, sizeof how.message,
+			 how.signal ? "worker was killed by signal %d"
+				    : "worker ended with exit status %d",
+			 how.signal ? how.signal : how.exit_status);
+	}
+	return how;
+}
+
+static void bury(struct supervisor *s, int i)
+{
+	struct mpx__worker *w = &s->pool->worker[i];
+	struct mpx__child *c = &s->child[i];
+	mpx_failure how = describe(c, atomic_load(&w->condemned));
+	int init_error = (int)atomic_load(&w->init_error);
+
 	if (mpx__pool_lock(s->pool) == 0) {
 		mpx__job_worker_died(s->pool, w, c->id, &how);
 		mpx__pool_unlock(s->pool);
@@ -127,7 +144,7 @@ static void bury(struct supervisor *s, int i)
 	s->alive--;
 	if (atomic_load(&w->initialized))
 		s->failed_initializers = 0;
-	else if (++s->failed_initializers >= s->pool->workers + SPARE_INITIALIZERS)
+	else if (++s->failed_initializers >= s->pool->budget)
 		give_up(s, init_error ? init_error : EOWNERDEAD);
 }
 
@@ -173,6 +190,64 @@ static void signal_all(struct supervisor *s, int signal)
 			mpx__child_signal(&s->child[i], signal);
 }
 
+/* --- ending single workers ---------------------------------------------------------------- */
+
+/* Condemns the worker if its item has run too long. False: it is not so far. */
+static bool has_expired(struct mpx__worker *w, int64_t now)
+{
+	uint64_t expires = atomic_load(&w->expires);
+
+	if (!expires || expires & MPX__EXPIRED || now < (int64_t)expires ||
+	    !atomic_compare_exchange_strong(&w->expires, &expires, expires | MPX__EXPIRED))
+		return false;
+	atomic_store(&w->condemned, ETIMEDOUT);
+	return true;
+}
+
+static void end_condemned(struct supervisor *s)
+{
+	int64_t now = mpx__os_now();
+
+	for (int i = 0; i < s->pool->workers; i++) {
+		struct mpx__worker *w = &s->pool->worker[i];
+
+		if (!s->child[i].pid || (!has_expired(w, now) && !atomic_load(&w->condemned)))
+			continue;
+		if (!s->kill_at[i]) {
+			mpx__child_signal(&s->child[i], SIGTERM);
+			s->kill_at[i] = now + GRACE;
+		} else if (now >= s->kill_at[i]) {
+			mpx__child_signal(&s->child[i], SIGKILL);
+			s->kill_at[i] = INT64_MAX;
+		}
+	}
+}
+
+/* When the next worker has to be looked at. While there is work, an item with the
+ * least timeout may begin at any moment: first look at what is pending, then at who
+ * has taken it. */
+static int64_t next_end(struct supervisor *s)
+{
+	int64_t next = INT64_MAX, least = atomic_load(&s->pool->least_timeout);
+	bool work = *(struct mpx_result *volatile *)&s->pool->pending != NULL;
+
+	for (int i = 0; i < s->pool->workers; i++) {
+		struct mpx__worker *w = &s->pool->worker[i];
+		uint64_t expires = atomic_load(&w->expires);
+
+		if (!s->child[i].pid)
+			continue;
+		if (s->kill_at[i] && s->kill_at[i] < next)
+			next = s->kill_at[i];
+		if (expires && !(expires & MPX__EXPIRED) && (int64_t)expires < next)
+			next = (int64_t)expires;
+		work = work || atomic_load(&w->job);
+	}
+	if (least && work && mpx__os_now() + least < next)
+		next = mpx__os_now() + least;
+	return next;
+}
+
 /* --- waiting ------------------------------------------------------------------------------ */
 
 /* The next thing that has to be done at a time of its own. */
@@ -182,6 +257,8 @@ static int64_t next_deadline(struct supervisor *s)
 
 	if (s->spawn_at && s->spawn_at < next)
 		next = s->spawn_at;
+	if (next_end(s) < next)
+		next = next_end(s);
 	if (s->terminated_at && s->signalled < 2) {
 		int64_t rung = s->terminated_at + (s->signalled ? KILL_AFTER : TERM_AFTER);
 
@@ -234,6 +311,7 @@ static void supervise(struct supervisor *s)
 			fill_up(s);
 		if (atomic_load(&s->pool->state) == MPX__POOL_TERMINATED)
 			climb_ladder(s);
+		end_condemned(s);
 		if (s->alive == 0 && atomic_load(&s->pool->state) != MPX__POOL_OPEN &&
 		    !needs_workers(s))
 			return;
@@ -267,8 +345,9 @@ static int set_up(struct supervisor *s, mpx_pool *pool)
 	s->creator = getppid();
 	s->creator_watch = mpx__os_watch(s->creator);
 	s->child = calloc((size_t)pool->workers, sizeof *s->child);
+	s->kill_at = calloc((size_t)pool->workers, sizeof *s->kill_at);
 	s->bell = mpx__os_bell_open(&address);
-	if (!s->child || s->bell < 0 || mpx__os_socketpair(wake_pipe) != 0)
+	if (!s->child || !s->kill_at || s->bell < 0 || mpx__os_socketpair(wake_pipe) != 0)
 		return errno;
 	fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK);
 	fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK);
@@ -292,8 +371,9 @@ int mpx__supervisor_main(void *arg)
 	mpx__event_post(&pool->start_event, true);
 	if (error)
 		signal_all(&s, SIGKILL);
-	if (s.child)
+	if (s.child && s.kill_at)
 		supervise(&s);
+	free(s.kill_at);
 	free(s.child);
 	return 0;
 }

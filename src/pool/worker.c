@@ -53,18 +53,42 @@ static bool is_over(mpx_pool *pool)
 	return atomic_load_explicit(&pool->state, memory_order_relaxed) == MPX__POOL_TERMINATED;
 }
 
-static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
-		      size_t end)
+static _Noreturn void wait_to_die(void)
 {
-	for (; item < end && !is_over(pool); item++) {
+	for (;;)
+		pause();
+}
+
+static int run_item(struct mpx__worker *w, struct mpx_result *job, size_t item)
+{
+	int error;
+
+	message[0] = '\0';
+	if (job->timeout)
+		atomic_store(&w->expires, (uint64_t)(mpx__os_now() + job->timeout));
+	error = job->fn(job->in ? job->in + item * job->in_size : NULL,
+			job->out ? job->out + item * job->out_size : NULL);
+	if (job->timeout && atomic_exchange(&w->expires, 0) & MPX__EXPIRED)
+		wait_to_die();
+	return error;
+}
+
+/* attempts: how often the first of them has failed. */
+static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
+		      size_t end, uint32_t attempts)
+{
+	for (; item < end && !is_over(pool); item++, attempts = 0) {
 		int error;
 
+		atomic_store_explicit(&w->attempts, attempts, memory_order_relaxed);
+		THEN;
 		atomic_store_explicit(&w->item, item, memory_order_relaxed);
-		message[0] = '\0';
-		error = job->fn(job->in ? job->in + item * job->in_size : NULL,
-				job->out ? job->out + item * job->out_size : NULL);
+		THEN;
+		while ((error = run_item(w, job, item)) && attempts < job->retries)
+			atomic_store(&w->attempts, ++attempts);
 		if (error)
 			report(pool, job, item, error);
+		w->tasks++;
 	}
 }
 
@@ -79,24 +103,31 @@ static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 		return;
 	/* What must be known of the claim is written before it. */
 	atomic_store_explicit(&w->chunk, c, memory_order_relaxed);
-	atomic_store_explicit(&w->item, first + (uint32_t)word, memory_order_relaxed);
+	atomic_store_explicit(&w->item, first + mpx__chunk_from(word), memory_order_relaxed);
+	atomic_store_explicit(&w->attempts, mpx__chunk_attempts(word), memory_order_relaxed);
 	THEN;
 	if (!atomic_compare_exchange_strong_explicit(&job->chunk[c], &word,
-						     mpx__chunk_word(me, (uint32_t)word),
+						     (uint64_t)me << 32 | (uint32_t)word,
 						     memory_order_acquire, memory_order_relaxed))
 		return;
 	end = job->n - first < job->chunksize ? job->n : first + job->chunksize;
-	run_items(pool, w, job, first + (uint32_t)word, end);
+	run_items(pool, w, job, first + mpx__chunk_from(word), end, mpx__chunk_attempts(word));
 	THEN;
-	atomic_store_explicit(&job->chunk[c], mpx__chunk_word(MPX__CHUNK_DONE, 0),
+	atomic_store_explicit(&job->chunk[c], mpx__chunk_word(MPX__CHUNK_DONE, 0, 0),
 			      memory_order_release);
+}
+
+static bool is_worn_out(mpx_pool *pool, struct mpx__worker *w)
+{
+	return pool->max_tasks && w->tasks >= pool->max_tasks;
 }
 
 static void work_on(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, uint32_t me)
 {
 	uint64_t c;
 
-	while (!is_over(pool) && (c = atomic_fetch_add(&job->cursor, 1)) < job->chunks)
+	while (!is_over(pool) && !is_worn_out(pool, w) &&
+	       (c = atomic_fetch_add(&job->cursor, 1)) < job->chunks)
 		try_chunk(pool, w, job, (size_t)c, me);
 }
 
@@ -108,7 +139,11 @@ static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
 	if (mpx__pool_lock(pool) != 0)
 		return NULL;
 	mpx__job_leave(pool, w);
-	if (!is_over(pool)) {
+	if (atomic_load(&w->condemned)) {
+		mpx__pool_unlock(pool);
+		wait_to_die();
+	}
+	if (!is_over(pool) && !is_worn_out(pool, w)) {
 		job = mpx__job_first(pool);
 		atomic_store(&w->job, job);
 	}
@@ -177,7 +212,7 @@ int mpx__worker_main(mpx_pool *pool, int number)
 			work_on(pool, w, job, me);
 			fflush(stdout);
 		}
-		if (atomic_load(&pool->state) != MPX__POOL_OPEN)
+		if (atomic_load(&pool->state) != MPX__POOL_OPEN || is_worn_out(pool, w))
 			return 0;
 		wait_for_work(pool, supervisor);
 	}
