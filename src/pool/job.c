@@ -76,17 +76,17 @@ static void append_pending(mpx_pool *pool, struct mpx_result *job)
 	if (pool->pending_last)
 		pool->pending_last->next = job;
 	else
-		pool->pending = job;
+		atomic_store(&pool->pending, job);
 	THEN;
 	pool->pending_last = job;
 }
 
 static void prepend_pending(mpx_pool *pool, struct mpx_result *job)
 {
-	job->next = pool->pending;
+	job->next = atomic_load(&pool->pending);
 	job->listed = true;
 	THEN;
-	pool->pending = job;
+	atomic_store(&pool->pending, job);
 	THEN;
 	if (!job->next)
 		pool->pending_last = job;
@@ -95,15 +95,16 @@ static void prepend_pending(mpx_pool *pool, struct mpx_result *job)
 /* It stands at the front, or near. */
 static void remove_pending(mpx_pool *pool, struct mpx_result *job)
 {
-	struct mpx_result **place = &pool->pending, *before = NULL;
+	struct mpx_result *before = NULL;
 
 	if (!job->listed)
 		return;
-	while (*place != job) {
-		before = *place;
-		place = &before->next;
-	}
-	*place = job->next;
+	for (struct mpx_result *j = atomic_load(&pool->pending); j != job; j = j->next)
+		before = j;
+	if (before)
+		before->next = job->next;
+	else
+		atomic_store(&pool->pending, job->next);
 	THEN;
 	if (pool->pending_last == job)
 		pool->pending_last = before;

@@ -123,7 +123,7 @@ struct mpx_pool {
 	_Atomic uint32_t state;		    /* under the lock; only grows */
 	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
 	_Atomic int64_t least_timeout;	    /* under the lock; of all jobs so far; 0: none */
-	struct mpx_result *pending;	    /* truth: jobs with chunks to claim */
+	_Atomic(struct mpx_result *) pending; /* truth: jobs with chunks to claim */
 	struct mpx_result *pending_last;    /* index */
 	struct mpx_result *all;		    /* truth: jobs that are not freed */
 	_Atomic(struct mpx_result *) noted; /* being added to or removed from all */

@@ -229,7 +229,7 @@ static void end_condemned(struct supervisor *s)
 static int64_t next_end(struct supervisor *s)
 {
 	int64_t next = INT64_MAX, least = atomic_load(&s->pool->least_timeout);
-	bool work = *(struct mpx_result *volatile *)&s->pool->pending != NULL;
+	bool work = atomic_load(&s->pool->pending) != NULL;
 
 	for (int i = 0; i < s->pool->workers; i++) {
 		struct mpx__worker *w = &s->pool->worker[i];

@@ -153,8 +153,7 @@ static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
 
 static bool has_work(mpx_pool *pool)
 {
-	return *(struct mpx_result *volatile *)&pool->pending ||
-	       atomic_load(&pool->state) != MPX__POOL_OPEN;
+	return atomic_load(&pool->pending) || atomic_load(&pool->state) != MPX__POOL_OPEN;
 }
 
 static void wait_for_work(mpx_pool *pool, pid_t supervisor)

@@ -437,13 +437,14 @@ void *mpx__heap_calloc(size_t size, uint64_t tag)
 
 static bool free_if(void *block, uint64_t from, const uint64_t *serial)
 {
-	struct header *header = header_of(block);
+	struct header *header;
 	struct slab *slab = NULL;
 	uint32_t i;
 	bool found;
 
 	if (!mpx__heap_contains(block, 1) || (uintptr_t)block % 16 != 0 || lock() != 0)
 		return false;
+	header = header_of(block);
 	found = (find_small(block, &slab, &i) || is_large(block)) &&
 		atomic_load(&header->tag) == from && (!serial || header->serial == *serial);
 	if (found && slab)
