@@ -28,16 +28,21 @@
  *         +3 = 16                         +3 = 14
  *         +3 = 19                         +3 = 17
  *     +1 = 20                             +3 = 20
+ *     sum: 20, should be 20           sum: 20, should be 20
  *
  * With the lock, one job is done before the other begins (either may be first)
  * and the sum is 20. Without it the two are mixed, and an addition is lost now
- * and then: both read the same number, and both store their own sum.
+ * and then: both read the same number, and both store their own sum. At the end a
+ * process is killed while it holds the lock, and the next one is told so.
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <errno.h>
 #include <mpx.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct job {
@@ -113,6 +118,30 @@ static int run(mpx_lock *l)
 	return sum;
 }
 
+/* Takes the lock, and is killed before it can give it back. */
+static int die_inside(void *lock)
+{
+	if (mpx_lock_acquire(lock, MPX_FOREVER) != 0)
+		return 1;
+	raise(SIGKILL);
+	return 1;
+}
+
+/* In Python, whoever wants the lock now waits for ever. */
+static void take_over(mpx_lock *l)
+{
+	mpx_process *p = mpx_process_new(.target = die_inside, .args = l);
+
+	if (p == NULL || mpx_process_start(p) != 0 || mpx_process_join(p, MPX_FOREVER) != 0 ||
+	    mpx_process_free(p) != 0)
+		die("die_inside");
+	if (mpx_lock_acquire(l, MPX_FOREVER) == 0 || errno != EOWNERDEAD)
+		die("mpx_lock_acquire");
+	printf("acquire: %s. We hold the lock, and can put things right.\n", strerror(errno));
+	if (mpx_lock_consistent(l) != 0 || mpx_lock_release(l) != 0)
+		die("mpx_lock_release");
+}
+
 int main(void)
 {
 	/* Line by line, also into a file: otherwise each child's lines come at its end. */
@@ -124,9 +153,13 @@ int main(void)
 		die("mpx_lock_new");
 
 	printf("without a lock:\n");
-	run(NULL);
+	printf("sum: %d, should be 20\n\n", run(NULL)); /* less, if an addition was lost */
 	printf("with a lock:\n");
 	int sum = run(l);
+	printf("sum: %d, should be 20\n", sum);
+
+	printf("\nits holder is killed:\n");
+	take_over(l);
 
 	mpx_lock_free(l);
 	return sum == 5 * 1 + 5 * 3 ? 0 : 1;

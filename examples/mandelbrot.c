@@ -22,6 +22,10 @@
  * otherwise. While it works it shows on a terminal how far it is:
  *
  *     mandelbrot: 312 of 800 rows
+ *
+ * and at the end:
+ *
+ *     1200 by 800 pixels in mandelbrot.ppm
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -188,6 +192,7 @@ int main(int argc, char **argv)
 	    fwrite(pixels, sizeof *pixels, width * height, file) != width * height ||
 	    fclose(file) != 0)
 		die(path);
+	printf("%zu by %zu pixels in %s\n", width, height, path);
 
 	if (mpx_value_get(rows_done, &done) != 0)
 		die("mpx_value_get");

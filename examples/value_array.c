@@ -102,7 +102,7 @@ int main(void)
 
 	if (mpx_value_get(args.n, &n) != 0)
 		die("mpx_value_get");
-	printf("%.7f\n", n);
+	printf("the child made 0.0 into %.7f\nand the array into ", n);
 	for (size_t i = 0; i < 10; i++) {
 		if (mpx_array_get(args.a, i, &x) != 0)
 			die("mpx_array_get");

@@ -54,7 +54,7 @@
  *
  * Environment: MPX_CPU_COUNT (what mpx_cpu_count returns), MPX_HEAP_SIZE
  * (address space reserved for shared memory: 512M, 64G ...; default 64G, halved
- * until the system agrees). Both are ignored in set-user-ID programs.
+ * until the system agrees; 64M under valgrind, whose leak check reads all of it). Both are ignored in set-user-ID programs.
  */
 #ifndef MPX_H
 #define MPX_H

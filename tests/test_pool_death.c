@@ -351,7 +351,7 @@ static void test_killed_while_idle(void **state)
 static int work_a_little(const void *in, void *out)
 {
 	const struct item *item = in;
-	double end = now() + (double)(item->i % 20) / 10000;
+	double end = now() + (double)(item->i % 20) / 40000;
 	int failed = work(in, out);
 	while (now() < end)
 		continue;

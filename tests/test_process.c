@@ -751,6 +751,17 @@ static void test_many_sentinels(void **state)
 		assert_int_equal(ended(p[i]), -SIGKILL);
 }
 
+/*
+ * Where the system cannot watch a process, a sentinel is the end of a connection
+ * to it: which lasts as long as any fork of the child, and ends at exec.
+ */
+static bool exact(mpx_process *p)
+{
+	struct stat st;
+	return fstat(mpx_process_sentinel(p), &st) == 0 && !S_ISSOCK(st.st_mode) &&
+	       !S_ISFIFO(st.st_mode);
+}
+
 struct forker {
 	int stay[2];
 	struct shared *s;
@@ -776,7 +787,8 @@ static void test_end_with_a_grandchild(void **state)
 	struct forker f = {.s = share()};
 	assert_int_equal(pipe(f.stay), 0);
 	mpx_process *p = started(fork_and_return, &f);
-	assert_true(readable(mpx_process_sentinel(p), 60000));
+	if (exact(p))
+		assert_true(readable(mpx_process_sentinel(p), 60000));
 	assert_ok(mpx_process_join(p, 60));
 	assert_false(mpx_process_is_alive(p));
 	assert_true(pid_running(f.s->pids[0]));
@@ -827,7 +839,8 @@ static void test_exec_in_the_target(void **state)
 	close(e.from[1]);
 	assert_true(recv_byte(e.from[0]));
 	assert_true(mpx_process_is_alive(p)); /* the same process */
-	assert_false(readable(mpx_process_sentinel(p), 0));
+	if (exact(p))
+		assert_false(readable(mpx_process_sentinel(p), 0));
 	assert_fails(mpx_process_join(p, 0.3), ETIMEDOUT);
 	assert_true(mpx_process_is_alive(p));
 	assert_true(send_byte(e.to[1]));

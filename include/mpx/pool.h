@@ -59,7 +59,7 @@ extern "C" {
 typedef struct mpx_pool mpx_pool;
 typedef struct mpx_result mpx_result;
 
-/** Reads *in, writes *out, returns 0 or a positive errno value. */
+/** Reads *in, writes *out, returns 0 or a positive errno value (a negative one is EINVAL). */
 typedef int mpx_task(const void *in, void *out);
 
 typedef struct mpx_pool_options {

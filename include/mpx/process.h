@@ -26,7 +26,9 @@
  * family's heap (mpx/memory.h). Its standard input is /dev/null. It leaves by
  * _exit with what the target returned (its low 8 bits, as for every process);
  * what it wrote to stdio is flushed, what the parent had written before is not
- * written twice, and the parent's atexit handlers do not run in it.
+ * written twice, and the parent's atexit handlers do not run in it. (In a program
+ * with threads, start() flushes stdout and stderr only, since another thread may be
+ * blocked in any other FILE: flush those yourself, or they are written twice.)
  *
  * The library waits for its own children only, by pid; it works beside other
  * code that forks and waits, also when the program ignores SIGCHLD.

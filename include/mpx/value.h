@@ -144,7 +144,8 @@ MPX_API mpx_value *mpx_value_create(char typecode, mpx_number init);
 
 /**
  * mpx_value_ptr(v, int) is an int * to the value; NULL with EINVAL if that is
- * not the typecode's type. In C++: (int *)mpx_value_pointer(v, 'i').
+ * not the typecode's type (int64_t is long on most 64-bit systems: 'l', not 'q'). In
+ * C++: (int *)mpx_value_pointer(v, 'i').
  *
  * Threads: safe; what you do through the pointer is yours to synchronise.
  * Fork: the pointer is good in every process of the family.
@@ -152,7 +153,9 @@ MPX_API mpx_value *mpx_value_create(char typecode, mpx_number init);
  * Blocks: never.
  */
 MPX_API void *mpx_value_pointer(mpx_value *v, char typecode);
+#ifndef __cplusplus
 #define mpx_value_ptr(v, T) ((T *)mpx_value_pointer((v), MPX_TYPECODE(T)))
+#endif
 
 /**
  * Value.value: an atomic load into, or store from, a variable of the typecode's
@@ -261,7 +264,9 @@ MPX_API mpx_array *mpx_array_create(char typecode, size_t n, const void *init, c
  * Blocks: never.
  */
 MPX_API void *mpx_array_pointer(mpx_array *a, char typecode);
+#ifndef __cplusplus
 #define mpx_array_ptr(a, T) ((T *)mpx_array_pointer((a), MPX_TYPECODE(T)))
+#endif
 
 /** len(a), in elements. 0 with EINVAL for what is no array.
  *

@@ -23,7 +23,7 @@
 #endif
 
 /** Wait as long as it takes. */
-#define MPX_FOREVER ((double)__builtin_inf())
+#define MPX_FOREVER (__builtin_inf())
 
 #ifdef __cplusplus
 extern "C" {

@@ -11,8 +11,14 @@
 
 /* wchar_t is one of the integer types: which one, and is it signed? */
 #define WCHAR_CODE                                                                                 \
-	_Generic((wchar_t)0, int: 'i', unsigned: 'I', long: 'l', unsigned long: 'L', short: 'h',   \
-		 unsigned short: 'H', default: 'u')
+	_Generic((wchar_t)0, int                                                                   \
+		 : 'i', unsigned                                                                   \
+		 : 'I', long                                                                       \
+		 : 'l', unsigned long                                                              \
+		 : 'L', short                                                                      \
+		 : 'h', unsigned short                                                             \
+		 : 'H', default                                                                    \
+		 : 'u')
 
 static const struct {
 	char code;
@@ -188,12 +194,12 @@ mpx_number mpx__number_decode(char typecode, uint64_t bits, char kind)
 		/* Asked for as an integer: as near as that goes. */
 		double d = n.d != n.d ? 0 : n.d;
 		if (kind == 'u')
-			return mpx_number_u(d <= 0	    ? 0
+			return mpx_number_u(d <= 0	  ? 0
 					    : d >= 0x1p64 ? ULLONG_MAX
-							    : (unsigned long long)d);
-		return mpx_number_i(d <= -0x1p63   ? LLONG_MIN
+							  : (unsigned long long)d);
+		return mpx_number_i(d <= -0x1p63  ? LLONG_MIN
 				    : d >= 0x1p63 ? LLONG_MAX
-						    : (long long)d);
+						  : (long long)d);
 	}
 	return kind == 'u' ? mpx_number_u((unsigned long long)n.i) : mpx_number_i((long long)n.u);
 }

@@ -66,8 +66,7 @@ static void free_noted(mpx_queue *q, struct mpx__note *n)
 
 static struct mpx__ring *new_ring(uint32_t units, uint32_t count)
 {
-	struct mpx__ring *ring =
-		mpx__heap_alloc(sizeof *ring + (size_t)units * 8, mpx__self());
+	struct mpx__ring *ring = mpx__heap_alloc(sizeof *ring + (size_t)units * 8, mpx__self());
 
 	if (!ring)
 		return NULL;

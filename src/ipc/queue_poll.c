@@ -15,12 +15,12 @@
  */
 #include "ipc/queue.h"
 
+#include "base/private.h"
 #include "platform/platform.h"
 #include "shm/family.h"
 #include "shm/word.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,33 +33,13 @@ struct bell {
 	int fd;
 };
 
-static struct bell *bells;
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void lock_bells(void)
-{
-	pthread_mutex_lock(&mutex);
-}
-
-static void unlock_bells(void)
-{
-	pthread_mutex_unlock(&mutex);
-}
+static struct bell *bells; /* under mpx__private_lock */
 
 /* A child has none: it asks for its own. The memory of the list is let go. */
 static void drop_bells(void)
 {
-	pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
 	for (; bells; bells = bells->next)
 		close(bells->fd);
-	mutex = fresh;
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(lock_bells, unlock_bells, drop_bells);
 }
 
 /* Removes a bell from the list and closes it. */
@@ -146,7 +126,7 @@ static bool pass_guard(mpx_queue *q)
 	return true;
 }
 
-/* Under the mutex. */
+/* Under the lock. */
 static void settle(struct bell *bell)
 {
 	static uint32_t number; /* new for each arming by this process */
@@ -171,8 +151,8 @@ int mpx_queue_fileno(mpx_queue *q)
 
 	if (!mpx__object_is(q, sizeof *q, MPX__QUEUE))
 		return -1;
-	pthread_once(&once, watch_forks);
-	lock_bells();
+	mpx__private_at_fork(drop_bells);
+	mpx__private_lock();
 	bell = *find(q);
 	if (!bell) {
 		bell = new_bell(q);
@@ -181,7 +161,7 @@ int mpx_queue_fileno(mpx_queue *q)
 	}
 	if (bell)
 		fd = bell->fd;
-	unlock_bells();
+	mpx__private_unlock();
 	return fd;
 }
 
@@ -210,11 +190,11 @@ void mpx__queue_settle(mpx_queue *q)
 	struct bell *bell;
 	int saved = errno;
 
-	lock_bells();
+	mpx__private_lock();
 	bell = *find(q);
 	if (bell)
 		settle(bell);
-	unlock_bells();
+	mpx__private_unlock();
 	errno = saved;
 }
 
@@ -222,11 +202,11 @@ void mpx__queue_unwatch(mpx_queue *q)
 {
 	struct bell **place;
 
-	lock_bells();
+	mpx__private_lock();
 	place = find(q);
 	if (*place) {
 		atomic_store(&(*place)->watcher->peer, 0);
 		drop(place);
 	}
-	unlock_bells();
+	mpx__private_unlock();
 }

@@ -30,9 +30,9 @@ struct mpx__ring {
 	_Alignas(64) _Atomic uint64_t tail;
 	uint64_t seen_head; /* a head of before */
 	/* A line that nobody writes: neighbours are fetched in pairs. */
-	_Alignas(64) uint32_t units;	   /* of data, a power of two; constant */
+	_Alignas(64) uint32_t units;	  /* of data, a power of two; constant */
 	_Atomic(struct mpx__ring *) next; /* by the producer, once */
-	uint64_t serial;		   /* of the ring's own block; constant */
+	uint64_t serial;		  /* of the ring's own block; constant */
 	/* The consumer's line. */
 	_Alignas(64) _Atomic uint64_t head;
 	uint64_t seen_tail; /* a tail of before */

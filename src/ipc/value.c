@@ -13,7 +13,7 @@
 
 struct mpx_value {
 	struct mpx__object object;
-	char typecode;		     /* constant */
+	char typecode; /* constant */
 	_Alignas(16) struct mpx_rlock lock;
 	_Alignas(64) uint64_t bytes; /* by anybody, atomically or under the lock */
 };

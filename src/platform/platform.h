@@ -40,6 +40,9 @@ int mpx__os_poll_readable(int fd, int64_t deadline);
 /* fd 0, and stdin, read nothing from now on. */
 void mpx__os_stdin_null(void);
 
+/* Bytes of address space to reserve if nobody says how many. */
+size_t mpx__os_default_reserve(void);
+
 /* getenv, but NULL in a set-user-ID program. */
 const char *mpx__os_getenv(const char *name);
 

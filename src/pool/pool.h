@@ -119,14 +119,14 @@ struct mpx_pool {
 	double timeout; /* seconds */
 	int retries;
 	int budget;
-	_Alignas(64) _Atomic uint32_t lock; /* guards the lists, and all that says so */
-	_Atomic uint32_t state;		    /* under the lock; only grows */
-	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
-	_Atomic int64_t least_timeout;	    /* under the lock; of all jobs so far; 0: none */
+	_Alignas(64) _Atomic uint32_t lock;   /* guards the lists, and all that says so */
+	_Atomic uint32_t state;		      /* under the lock; only grows */
+	uint32_t broken;		      /* under the lock; errno value that tasks fail with */
+	_Atomic int64_t least_timeout;	      /* under the lock; of all jobs so far; 0: none */
 	_Atomic(struct mpx_result *) pending; /* truth: jobs with chunks to claim */
-	struct mpx_result *pending_last;    /* index */
-	struct mpx_result *all;		    /* truth: jobs that are not freed */
-	_Atomic(struct mpx_result *) noted; /* being added to or removed from all */
+	struct mpx_result *pending_last;      /* index */
+	struct mpx_result *all;		      /* truth: jobs that are not freed */
+	_Atomic(struct mpx_result *) noted;   /* being added to or removed from all */
 	uint64_t noted_serial;
 	_Alignas(64) _Atomic uint32_t work;	   /* eventcount: pending grew, or state did */
 	_Alignas(64) _Atomic uint32_t start_event; /* eventcount: started */

@@ -41,6 +41,8 @@ static void report(mpx_pool *pool, struct mpx_result *job, size_t item, int erro
 
 	failure.error = error > 0 ? error : EINVAL;
 	snprintf(failure.message, sizeof failure.message, "%s", message);
+	if (error < 0 && !message[0])
+		snprintf(failure.message, sizeof failure.message, "the task returned %d", error);
 	if (mpx__pool_lock(pool) == 0) {
 		if (!atomic_load(&job->ready))
 			mpx__job_fail(job, &failure);

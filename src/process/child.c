@@ -4,40 +4,17 @@
 #include "process/child.h"
 
 #include "base/deadline.h"
+#include "base/private.h"
 #include "shm/family.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* This process's children, and all that is in them. Recursive: fork() takes it too
- * (below), so that no child of any fork gets a half-made list. */
+/* This process's children, and all that is in them, under mpx__private_lock. */
 static struct mpx__child *children;
-static pthread_mutex_t mutex;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void (*at_exit)(void);
-
-static void init_mutex(void)
-{
-	pthread_mutexattr_t attributes;
-
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-	pthread_mutex_init(&mutex, &attributes);
-	pthread_mutexattr_destroy(&attributes);
-}
-
-static void lock(void)
-{
-	pthread_mutex_lock(&mutex);
-}
-
-static void unlock(void)
-{
-	pthread_mutex_unlock(&mutex);
-}
 
 static void close_if_open(int *fd)
 {
@@ -55,13 +32,6 @@ static void forget_children(void)
 		close_if_open(&watch);
 		close_if_open(&link);
 	}
-	init_mutex();
-}
-
-static void init(void)
-{
-	init_mutex();
-	pthread_atfork(lock, unlock, forget_children);
 }
 
 /* --- the child's side ------------------------------------------------------------- */
@@ -161,7 +131,7 @@ static void undo(struct birth *b)
 	mpx__peer_cancel(b->id);
 }
 
-/* Under the mutex. */
+/* Under the lock. */
 static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool orphan)
 {
 	struct birth b;
@@ -186,7 +156,7 @@ static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool or
 	mpx__peer_set_pid(b.id, pid);
 	c->id = b.id;
 	c->pid = pid;
-	c->watch = mpx__os_watch(pid);
+	c->watch = has_watches() ? mpx__os_watch(pid) : -1;
 	/* Gone and reaped by somebody already? Then the link, whose other end is
 	 * closed, stands for a watch. */
 	if (c->watch < 0 && b.link[0] < 0)
@@ -205,15 +175,15 @@ int mpx__child_start(struct mpx__child *c, int (*run)(void *arg), void *arg, boo
 
 	if (!mpx__family())
 		return errno;
-	pthread_once(&once, init);
+	mpx__private_at_fork(forget_children);
 	flush_stdio();
-	lock();
+	mpx__private_lock();
 	error = start(c, run, arg, orphan);
-	unlock();
+	mpx__private_unlock();
 	return error;
 }
 
-/* Under the mutex. */
+/* Under the lock. */
 static bool reap(struct mpx__child *c)
 {
 	int r;
@@ -234,9 +204,9 @@ bool mpx__child_poll(struct mpx__child *c)
 {
 	bool ended;
 
-	lock();
+	mpx__private_lock();
 	ended = reap(c);
-	unlock();
+	mpx__private_unlock();
 	return ended;
 }
 
@@ -262,10 +232,10 @@ int mpx__child_signal(struct mpx__child *c, int signal)
 {
 	int error = 0;
 
-	lock();
+	mpx__private_lock();
 	if (!reap(c) && mpx__os_signal(c->pid, c->watch, signal) != 0)
 		error = errno == ESRCH ? 0 : errno;
-	unlock();
+	mpx__private_unlock();
 	return error;
 }
 
@@ -278,25 +248,24 @@ void mpx__child_drop(struct mpx__child *c)
 {
 	struct mpx__child **place;
 
-	lock();
+	mpx__private_lock();
 	for (place = &children; *place && *place != c; place = &(*place)->next)
 		;
 	if (*place)
 		*place = c->next;
 	close_if_open(&c->watch);
 	close_if_open(&c->link);
-	unlock();
+	mpx__private_unlock();
 }
 
 void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg)
 {
 	struct mpx__child *c, *next;
 
-	pthread_once(&once, init);
-	lock();
+	mpx__private_lock();
 	for (c = children; c; c = next) {
 		next = c->next;
 		fn(c, arg);
 	}
-	unlock();
+	mpx__private_unlock();
 }

@@ -9,7 +9,7 @@
  *     mpx__child_wait(&c, deadline)             or mpx__child_poll, any number of times
  *     mpx__child_drop(&c)                       once it has ended
  *
- * All by the parent, from any thread: the process has one mutex for its children.
+ * All by the parent, from any thread.
  */
 #ifndef MPX_PROCESS_CHILD_H
 #define MPX_PROCESS_CHILD_H
@@ -48,7 +48,7 @@ int mpx__child_sentinel(const struct mpx__child *c);
 /* Closes the descriptors, forgets it. */
 void mpx__child_drop(struct mpx__child *c);
 
-/* Calls fn for each child that has been started and not dropped, under the mutex. */
+/* Calls fn for each child that has been started and not dropped, under mpx__private_lock. */
 void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg);
 
 /* In a child: runs what mpx__child_at_exit has been given, flushes what it wrote,

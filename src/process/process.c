@@ -4,9 +4,9 @@
  * multiprocessing.Process: the handle. It stands in the family's heap so that a
  * wrong pointer is told from a right one; only its parent uses it.
  */
+#include "process/process.h"
 #include "base/deadline.h"
 #include "process/child.h"
-#include "process/process.h"
 #include "shm/family.h"
 #include "shm/object.h"
 
@@ -30,7 +30,7 @@ struct mpx_process {
 	_Atomic bool started;
 	struct mpx__child child;
 	char identity[NAME_MAX_BYTES]; /* "1", "1:1"; Python's _identity */
-	char *name; /* private: the child has its copy of it */
+	char *name;		       /* private: the child has its copy of it */
 };
 
 /* The calling process, and the one that started it. Of these, only pid, name and

@@ -53,7 +53,7 @@ static size_t wished_size(void)
 	size_t size = wish ? parse_size(wish) : 0;
 
 	if (size == 0)
-		size = sizeof(void *) > 4 ? (size_t)64 << 30 : (size_t)512 << 20;
+		size = mpx__os_default_reserve();
 	return size < MPX__HEAP_LEAST ? MPX__HEAP_LEAST : size / MPX__PAGE * MPX__PAGE;
 }
 

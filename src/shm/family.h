@@ -35,5 +35,4 @@ extern int mpx__spins;
 /* The family, made if need be; NULL with ENOMEM. */
 struct mpx__family *mpx__family(void);
 
-
 #endif

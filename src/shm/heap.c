@@ -32,8 +32,8 @@ static const uint16_t class_size[MPX__HEAP_CLASSES] = {
 
 struct slab {
 	uint32_t cls;
-	uint32_t blocks;    /* how many fit */
-	uint32_t free;	    /* index */
+	uint32_t blocks;     /* how many fit */
+	uint32_t free;	     /* index */
 	uint32_t next, prev; /* index: page numbers + 1, of slabs with room */
 	_Alignas(64) _Atomic uint64_t taken[SLAB_SIZE / 32 / 64]; /* truth: a bit per block */
 };
@@ -207,8 +207,8 @@ static void rebuild(void)
 		struct slab *slab = page_address(page);
 
 		if (head_kind(head) == SLAB) {
-			slab->free = slab->blocks -
-				     bit_count((uint64_t *)slab->taken, 0, slab->blocks);
+			slab->free =
+				slab->blocks - bit_count((uint64_t *)slab->taken, 0, slab->blocks);
 			if (slab->free)
 				partial_add(slab);
 		}

@@ -11,10 +11,10 @@
  *   - in a slab (a run of 16 pages cut into blocks of one size), one bit per block;
  *   - in each block's header, a tag: whose it is.
  *
- * Tags: MPX__TAG_USER for blocks of mpx_malloc, MPX__TAG_OBJECT for objects (object.h); a peer's id for a block in
- * that process's hands, which comes back if it dies (peers.h); an object's
- * address for a block that the object keeps. A block changes hands by
- * mpx__heap_retag, a compare-exchange, so it has one owner at every instant.
+ * Tags: MPX__TAG_USER for blocks of mpx_malloc, MPX__TAG_OBJECT for objects (object.h); a peer's id
+ * for a block in that process's hands, which comes back if it dies (peers.h); an object's address
+ * for a block that the object keeps. A block changes hands by mpx__heap_retag, a compare-exchange,
+ * so it has one owner at every instant.
  *
  * Each allocation has a serial number. Who repairs after a death and finds the
  * address of a block in a dead process's notes must know whether that block is
@@ -35,18 +35,18 @@ enum { MPX__PAGE = 4096, MPX__HEAP_CLASSES = 17 };
 #define MPX__TAG_OBJECT UINT64_C(2)
 
 struct mpx__heap {
-	_Alignas(64) _Atomic uint32_t lock; /* guards all that follows; word.h */
-	uint32_t pages;			    /* constant */
-	_Atomic uint64_t *head;		    /* truth: [pages]; 0, or kind << 32 | length */
-	uint64_t *used;			    /* index: a bit per page */
-	uint64_t *dirty;		    /* index: free pages that may not be zero */
-	char *base;			    /* of page 0; constant */
-	uint32_t top;			    /* truth: pages from here on were never used */
-	uint32_t lowest;		    /* index: no free page below */
-	uint64_t used_pages;		    /* index */
-	uint64_t dirty_pages;		    /* index */
-	uint64_t serial;		    /* of the last allocation; only grows */
-	bool keeps;			    /* the system takes no pages back */
+	_Alignas(64) _Atomic uint32_t lock;  /* guards all that follows; word.h */
+	uint32_t pages;			     /* constant */
+	_Atomic uint64_t *head;		     /* truth: [pages]; 0, or kind << 32 | length */
+	uint64_t *used;			     /* index: a bit per page */
+	uint64_t *dirty;		     /* index: free pages that may not be zero */
+	char *base;			     /* of page 0; constant */
+	uint32_t top;			     /* truth: pages from here on were never used */
+	uint32_t lowest;		     /* index: no free page below */
+	uint64_t used_pages;		     /* index */
+	uint64_t dirty_pages;		     /* index */
+	uint64_t serial;		     /* of the last allocation; only grows */
+	bool keeps;			     /* the system takes no pages back */
 	uint32_t partial[MPX__HEAP_CLASSES]; /* index: first slab with room + 1 */
 };
 

@@ -3,11 +3,11 @@
  */
 #include "shm/peers.h"
 
+#include "base/private.h"
 #include "platform/platform.h"
 #include "shm/family.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <unistd.h>
 
 enum { FREE, RESERVED, RUNNING };
@@ -220,21 +220,10 @@ void mpx__peer_count_claim(int change)
 
 /* --- this process ------------------------------------------------------------ */
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
-
 /* After any fork the child is nobody yet. */
 static void forget_self(void)
 {
-	pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-
-	registering = fresh;
 	atomic_store(&self, 0);
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(NULL, NULL, forget_self);
 }
 
 uint32_t mpx__self(void)
@@ -243,8 +232,8 @@ uint32_t mpx__self(void)
 
 	if (id)
 		return id;
-	pthread_once(&once, watch_forks);
-	pthread_mutex_lock(&registering);
+	mpx__private_at_fork(forget_self);
+	mpx__private_lock();
 	id = atomic_load(&self);
 	if (!id) {
 		id = take_slot(0);
@@ -252,6 +241,6 @@ uint32_t mpx__self(void)
 			begin(id, 0);
 		atomic_store(&self, id);
 	}
-	pthread_mutex_unlock(&registering);
+	mpx__private_unlock();
 	return id;
 }

@@ -21,9 +21,8 @@ static bool take_free(_Atomic uint32_t *word, uint32_t me, uint32_t keep, int *r
 	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
 
 	while (!(w & MPX__OWNER)) {
-		if (atomic_compare_exchange_weak_explicit(word, &w, w | me | keep,
-							  memory_order_acquire,
-							  memory_order_relaxed)) {
+		if (atomic_compare_exchange_weak_explicit(
+			    word, &w, w | me | keep, memory_order_acquire, memory_order_relaxed)) {
 			*result = held(w);
 			return true;
 		}

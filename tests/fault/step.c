@@ -26,7 +26,9 @@ bool step_near_change;
 #include <sys/user.h>
 #include <sys/wait.h>
 
-enum { MAX_PATH = 20000, MAX_FAILURES = 10, LONG_COPY = 8192, STACK_WORDS = 256 };
+enum { MAX_PATH = 20000, MAX_FAILURES = 10, STACK_WORDS = 256 };
+
+static uint64_t long_copy = 8192;
 
 /* What all processes of a scenario see. */
 struct shared {
@@ -55,7 +57,8 @@ static size_t n_steps;
 static pid_t waiters[STEP_WAITERS];
 static int started;
 
-static uint64_t path[MAX_PATH]; /* where the victim of the first round has been */
+static uint64_t longest[MAX_PATH],
+	path[MAX_PATH]; /* where the victim of the first round has been */
 static long path_length;
 static long last_change;
 
@@ -65,6 +68,7 @@ static double budget = 1.0;
 static long only_point = -1;
 static long point;
 static long total_points, total_failures;
+static long elsewhere; /* points whose victim was not where the first one was */
 
 /* --- telling ---------------------------------------------------------------- */
 
@@ -122,12 +126,22 @@ static void print_address(uint64_t address)
 		pclose(f);
 }
 
+/* Is there a call before it? */
+static bool is_return_address(uint64_t address)
+{
+	const unsigned char *p = (const void *)(uintptr_t)address;
+	return in_program(address - 8) && in_program(address) &&
+	       (p[-5] == 0xe8 || (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) ||
+		(p[-3] == 0xff && (p[-2] & 0x38) == 0x10) ||
+		(p[-6] == 0xff && (p[-5] & 0x38) == 0x10));
+}
+
 /* Where it was, and what on its stack looks like return addresses. */
 static void print_where(const struct victim *v)
 {
 	print_address(v->regs.rip);
 	for (int i = 0, told = 0; i < STACK_WORDS && told < 6; i++) {
-		if (!in_program(v->stack[i]))
+		if (!is_return_address(v->stack[i]))
 			continue;
 		print_address(v->stack[i] - 1);
 		told++;
@@ -325,7 +339,7 @@ static bool at_long_copy(const struct victim *v)
 			copies[i] = (uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, names[i]);
 	}
 	for (int i = 0; i < 4; i++)
-		if (v->regs.rip == copies[i] && v->regs.rdx > LONG_COPY)
+		if (v->regs.rip == copies[i] && v->regs.rdx > long_copy)
 			return true;
 	return false;
 }
@@ -397,7 +411,7 @@ static void take_path(struct victim *v, bool until_asleep)
 		if (changed != state)
 			last_change = path_length;
 		state = changed;
-		if (until_asleep && about_to_sleep(v))
+		if (until_asleep && path_length > 5 && about_to_sleep(v))
 			break;
 	}
 }
@@ -456,15 +470,18 @@ void step_die(void (*fn)(struct world *w), struct world *w)
 	step_check(wait_child(fork_child(perform_and_die, &o)) == -SIGKILL);
 }
 
-long step_die_at(void (*fn)(struct world *w), struct world *w, long n)
+long step_die_at(void (*before)(struct world *w), void (*fn)(struct world *w), struct world *w,
+		 long n)
 {
-	struct order o = {NULL, fn, w};
+	struct order o = {before, fn, w};
 	struct victim v;
 	long done = 0;
+	long_copy = 64;
 	start_victim(&v, &o);
 	for (; done < n && !v.ended; done++)
 		step_once(&v);
 	kill_victim(&v);
+	long_copy = 8192;
 	return done;
 }
 
@@ -506,22 +523,21 @@ static void try_point(long n, struct victim *v)
 		step_start_waiters();
 	if (n < 0)
 		take_path(v, step_now->whom != NULL);
-	else if (step_now->whom)
+	else if (step_now->whom || step_now->varies)
 		steps(v, n);
 	else
 		step_to(v, n);
 	if (step_now->whom && v->pid <= 0)
 		return;
-	if (step_now->whom)
-		kill(v->pid, SIGKILL), waitpid(v->pid, NULL, __WALL);
-	else
-		kill_victim(v);
+	elsewhere += n >= 0 && !step_now->varies && n < path_length && v->regs.rip != path[n];
+	kill_victim(v);
 	errno = 0;
 	step_now->killed(world);
 	end_waiters();
 	step_now->after(world);
 	size_t left = heap_blocks();
-	for (double end = now() + 1; left > blocks && step_now->whom && now() < end; nap())
+	for (double end = now() + 1;
+	     left > blocks + step_now->may_lose && step_now->whom && now() < end; nap())
 		left = heap_blocks();
 	if (left < blocks || left > blocks + step_now->may_lose) {
 		char text[100];
@@ -546,6 +562,23 @@ static void account(const struct victim *v)
 
 /* --- a scenario ----------------------------------------------------------------------- */
 
+static long candidate[MAX_PATH];
+static long candidates;
+
+/* The short form has few of the points inside an instruction that repeats. */
+static void choose_candidates(void)
+{
+	candidates = 0;
+	for (long i = 0; i < path_length; i++)
+		if (long_form || i == 0 || path[i] != path[i - 1] || (uint64_t)i % 97 == seed % 97)
+			candidate[candidates++] = i;
+}
+
+static double scenario_seconds(void)
+{
+	return budget * (step_now->seconds > 0 ? step_now->seconds : 1);
+}
+
 static long choose_stride(void)
 {
 	static struct victim v;
@@ -557,12 +590,25 @@ static long choose_stride(void)
 	account(&v);
 	try_point(path_length - 1, &v);
 	account(&v);
-	double cost = (now() - begin) / 2;
-	double points = budget / cost;
-	if (points < 8)
-		points = 8;
-	long stride = (long)((double)path_length / points) + 1;
-	return stride;
+	double points = 2 * scenario_seconds() / (now() - begin);
+	if (points < 10)
+		points = 10;
+	return (long)((double)candidates / points) + 1;
+}
+
+static void find_path(struct victim *v)
+{
+	long length = 0;
+	for (int i = 0; i < (step_now->varies ? 20 : 1); i++) {
+		try_point(-1 - i, v);
+		account(v);
+		if (path_length > length) {
+			memcpy(longest, path, (size_t)path_length * sizeof *path);
+			length = path_length;
+		}
+	}
+	memcpy(path, longest, (size_t)length * sizeof *path);
+	path_length = length;
 }
 
 static void run(void **state)
@@ -578,26 +624,36 @@ static void run(void **state)
 	sigaction(SIGALRM, &mine, &harness);
 	memset(shared->world, 0, world_size);
 	failures = 0;
+	elsewhere = 0;
 	last_change = 0;
 	if (step_now->open)
 		step_now->open(world);
-	try_point(-1, &v);
-	account(&v);
+	find_path(&v);
 	if (only_point >= 0) {
 		try_point(only_point, &v);
 		account(&v);
 		points = 1;
 	} else {
+		choose_candidates();
 		stride = choose_stride();
-		long first = stride > 1 ? (long)(seed % (uint64_t)stride) : 0;
-		for (long n = first; n < path_length && failures < MAX_FAILURES; n += stride) {
-			try_point(n, &v);
+		/* In no order, so that whoever runs out of time has been everywhere. */
+		long first = (long)(seed % (uint64_t)stride), prime = 7919;
+		long wanted = (candidates - first + stride - 1) / stride;
+		double end = long_form ? 1e300 : begin + 2.5 * scenario_seconds();
+		for (long i = 0; i < wanted && failures < MAX_FAILURES; i++) {
+			long k = wanted % prime ? i * prime % wanted : i;
+			if (i >= 20 && now() > end)
+				break;
+			try_point(candidate[first + k * stride], &v);
 			account(&v);
 			points++;
 		}
 	}
-	if (step_now->close)
+	if (step_now->close) {
+		atomic_store(&shared->wrong, false);
 		step_now->close(world);
+		account(&v);
+	}
 	alarm(0);
 	sigaction(SIGALRM, &harness, NULL);
 	printf("  %-58s %6ld instructions %6ld kill points %3d failures %6.1f s\n", step_now->name,
@@ -729,8 +785,10 @@ void step_die(void (*fn)(struct world *w), struct world *w)
 	(void)w;
 }
 
-long step_die_at(void (*fn)(struct world *w), struct world *w, long n)
+long step_die_at(void (*before)(struct world *w), void (*fn)(struct world *w), struct world *w,
+		 long n)
 {
+	(void)before;
 	(void)fn;
 	(void)w;
 	return n;

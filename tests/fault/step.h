@@ -21,9 +21,9 @@
  *     after(w)       in the driver: accounts, and frees
  *
  * The world is shared memory. Which points are tried: all of them if
- * MPX_FAULT_LONG=1; otherwise each k-th, so that the scenario is done in about
- * MPX_FAULT_SECONDS (1). The first one comes from MPX_FAULT_SEED. MPX_FAULT_POINT=n
- * tries that one alone; together with MPX_TEST_FILTER that is how to debug.
+ * MPX_FAULT_LONG=1; otherwise each k-th (and few of an instruction that repeats), so that the
+ * scenario is done in about MPX_FAULT_SECONDS (1). The first one comes from MPX_FAULT_SEED.
+ * MPX_FAULT_POINT=n tries that one alone; together with MPX_TEST_FILTER that is how to debug.
  */
 #ifndef STEP_H
 #define STEP_H
@@ -57,12 +57,14 @@ struct step {
 	/* Of the world, as far as any process can tell: to find where it changes. */
 	long (*state)(struct world *w);
 	/* Instead of a victim of the driver's own: a process that sleeps, and is stepped
-	 * from when it wakes up until it sleeps again. Told after the waiters started. */
+	 * from when it wakes up until it sleeps again. */
 	pid_t (*whom)(struct world *w);
 	/* Once for the scenario. */
 	void (*open)(struct world *w);
 	void (*close)(struct world *w);
 	int waiters;
+	double seconds;	  /* that it takes, in the short form, as a multiple; 0: 1 */
+	bool varies;	  /* each victim has a path of its own: the longest of 20 counts */
 	bool late;	  /* the waiters are started by nudge: step_start_waiters */
 	size_t may_lose;  /* blocks */
 	const void *with; /* the program's own */
@@ -87,8 +89,9 @@ int step_waiters_running(void);
 
 /* For make: a process that performs fn(w), and is killed. */
 void step_die(void (*fn)(struct world *w), struct world *w);
-/* Likewise, at instruction n of it; how many it performed. */
-long step_die_at(void (*fn)(struct world *w), struct world *w, long n);
+/* Likewise, at instruction n of it (and not in before); how many it performed. */
+long step_die_at(void (*before)(struct world *w), void (*fn)(struct world *w), struct world *w,
+		 long n);
 
 /* Anywhere: the first thing that is wrong is told, with the kill point. */
 void step_wrong(const char *file, int line, const char *what, int error);

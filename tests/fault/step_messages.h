@@ -49,6 +49,7 @@ struct world {
 	uint32_t got[STEP_WAITERS]; /* by waiters */
 	int got_errno[STEP_WAITERS];
 	bool closed;
+	int takers; /* victims that may have taken a message of the driver's each */
 };
 
 static unsigned char buffer[((size_t)1 << 20) + 64];
@@ -139,6 +140,8 @@ static void add_waiters(struct world *w)
 
 static void drain(struct world *w)
 {
+	/* Whoever died between taking and counting is noticed by the next get. */
+	mpx_queue_next_size(w->q, 0);
 	ssize_t n, waiting = mpx_queue_qsize(w->q), came = 0;
 	while ((n = mpx_queue_get(w->q, buffer, sizeof buffer, 0)) >= 0) {
 		arrived(w, n);
@@ -146,11 +149,16 @@ static void drain(struct world *w)
 	}
 	step_check(errno == ETIMEDOUT || errno == EPIPE);
 	step_check(came == waiting);
-	for (int i = 0; i < w->expected_n; i++)
-		if (!w->expected[i].got && w->expected[i].how != MAYBE) {
-			errno = (int)w->expected[i].id;
+	int taken = 0;
+	for (int i = 0; i < w->expected_n; i++) {
+		if (w->expected[i].got)
+			continue;
+		if (w->expected[i].id < VICTIMS)
+			taken++;
+		errno = (int)w->expected[i].id;
+		if (w->expected[i].how != MAYBE || taken > w->takers)
 			step_check(!"a message is missing");
-		}
+	}
 }
 
 /* As much goes into it as ever. */

@@ -13,9 +13,14 @@
 
 /* --- victims ------------------------------------------------------------------------ */
 
+static void compose_one(struct world *w)
+{
+	(void)w;
+	compose(buffer, CASE->size, VICTIMS);
+}
+
 static void put_one(struct world *w)
 {
-	compose(buffer, CASE->size, VICTIMS);
 	w->r = mpx_queue_put(w->q, buffer, CASE->size, STEP_HANG);
 }
 
@@ -73,14 +78,16 @@ static void nudge_put_to_two(struct world *w, int times)
 {
 	if (times == 0)
 		step_start_waiters();
-	nudge_put(w, times);
+	if (times < 2)
+		put_mine(w, 60);
 }
 
 static void nudge_get_for_two(struct world *w, int times)
 {
 	if (times == 0)
 		step_start_waiters();
-	nudge_get(w, times);
+	if (times < 2)
+		take_first(w);
 }
 
 static void nudge_close(struct world *w, int times)
@@ -94,8 +101,8 @@ static void nudge_close(struct world *w, int times)
 static void killed_putting(struct world *w)
 {
 	expect(w, VICTIMS, CASE->size, MAYBE);
-	if (CASE->maxsize && w->first == 0)
-		take_first(w);
+	if (CASE->maxsize)
+		take_any(w);
 	put_mine(w, 8);
 }
 
@@ -110,18 +117,20 @@ static void killed_putting_to_waiter(struct world *w)
 static void killed_putting_with_putter(struct world *w)
 {
 	expect(w, VICTIMS, CASE->size, MAYBE);
+	expect(w, WAITERS, 100, step_waiters_started() ? MUST_ANYWHERE : MAYBE);
 	if (w->first == 0)
 		take_first(w);
 	await(w, false);
-	take_any(w);
+	if (step_waiters_running())
+		take_any(w);
 	await(w, true);
-	expect(w, WAITERS, 100, step_waiters_started() ? MUST_ANYWHERE : MAYBE);
 }
 
 static void killed_getting(struct world *w)
 {
 	if (w->expected_n > 0 && !CASE->cap)
 		w->expected[w->first].how = MAYBE;
+	w->takers = 1;
 	if (CASE->maxsize)
 		take_any(w);
 	put_mine(w, 8);
@@ -136,6 +145,7 @@ static void killed_peeking(struct world *w)
 static void killed_getting_with_putter(struct world *w)
 {
 	w->expected[w->first].how = MAYBE;
+	w->takers = 1;
 	await(w, false);
 	if (step_near_change)
 		patience(w);
@@ -150,7 +160,9 @@ static void killed_getting_asleep(struct world *w)
 {
 	if (w->expected_n == 0)
 		put_mine(w, 60);
-	w->expected[0].how = MAYBE;
+	for (int i = 0; i < w->expected_n; i++)
+		w->expected[i].how = MAYBE;
+	w->takers = 1;
 	await(w, false);
 	put_mine(w, 8);
 	if (step_waiters_running()) {
@@ -173,20 +185,25 @@ static void killed_closing(struct world *w)
 static void make_dead_putter(struct world *w)
 {
 	make(w);
-	step_die_at(put_one, w, (long)(step_random() % (uint64_t)CASE->dead_until));
+	step_die_at(compose_one, put_one, w, (long)(step_random() % (uint64_t)CASE->dead_until));
 	expect(w, VICTIMS, CASE->size, MAYBE);
 }
 
 static void make_dead_getter(struct world *w)
 {
 	make(w);
-	step_die_at(get_one, w, (long)(step_random() % (uint64_t)CASE->dead_until));
+	step_die_at(NULL, get_one, w, (long)(step_random() % (uint64_t)CASE->dead_until));
 	w->expected[0].how = MAYBE;
+}
+
+static void compose_second(struct world *w)
+{
+	(void)w;
+	compose(buffer, CASE->size, SECOND);
 }
 
 static void put_after_death(struct world *w)
 {
-	compose(buffer, CASE->size, SECOND);
 	w->r = mpx_queue_put(w->q, buffer, CASE->size, STEP_HANG);
 }
 
@@ -199,6 +216,7 @@ static void killed_putting_twice(struct world *w)
 static void killed_getting_twice(struct world *w)
 {
 	w->expected[0].how = w->expected[1].how = MAYBE;
+	w->takers = 2;
 	if (CASE->maxsize)
 		take_any(w);
 	put_mine(w, 8);
@@ -213,6 +231,7 @@ static void put_and_get_after_death(struct world *w)
 static void killed_both(struct world *w)
 {
 	w->expected[0].how = MAYBE;
+	w->takers = 1;
 	killed_putting_twice(w);
 }
 
@@ -223,7 +242,8 @@ static void killed_both(struct world *w)
 	{                                                                                          \
 		__VA_ARGS__                                                                        \
 	}
-#define PUT(...) make, NULL, put_one, .killed = killed_putting, .after = after, ON(__VA_ARGS__)
+#define PUT(...)                                                                                   \
+	make, compose_one, put_one, .killed = killed_putting, .after = after, ON(__VA_ARGS__)
 #define GET(...) make, NULL, get_one, .killed = killed_getting, .after = after, ON(__VA_ARGS__)
 #define MIB ((size_t)1 << 20)
 
@@ -240,15 +260,15 @@ static const struct step steps[] = {
 	{"put 4096 bytes, another ring", PUT(.size = 4096, .filled = 15, .fill_size = 4096)},
 	{"put 5000 bytes, another ring",
 	 PUT(.size = 5000, .filled = 15, .fill_size = 4096, .padding = 3968)},
-	{"put, full, woken by a get", make, NULL, put_one, nudge_get, .killed = killed_putting,
-	 .after = after, ON(.size = 100, .filled = 2, .maxsize = 2)},
-	{"put 5000 bytes, full, woken before another putter", make, NULL, put_one,
+	{"put, full, woken by a get", make, compose_one, put_one, nudge_get,
+	 .killed = killed_putting, .after = after, ON(.size = 100, .filled = 2, .maxsize = 2)},
+	{"put 5000 bytes, full, woken before another putter", make, compose_one, put_one,
 	 nudge_get_for_two, wait_to_put, killed_putting_with_putter, after, .waiters = 1,
 	 .late = true, ON(.size = 5000, .filled = 2, .maxsize = 2)},
-	{"put, a getter waits", make, NULL, put_one, .waiter = wait_to_get, .waiters = 1,
+	{"put, a getter waits", make, compose_one, put_one, .waiter = wait_to_get, .waiters = 1,
 	 .killed = killed_putting_to_waiter, .after = after, ON(.size = 100)},
-	{"put, full, closed meanwhile", make, NULL, put_one, nudge_close, .killed = killed_closing,
-	 .after = after, ON(.size = 100, .filled = 2, .maxsize = 2)},
+	{"put, full, closed meanwhile", make, compose_one, put_one, nudge_close,
+	 .killed = killed_closing, .after = after, ON(.size = 100, .filled = 2, .maxsize = 2)},
 
 	{"get 1 byte", GET(.filled = 1, .fill_size = 1)},
 	{"get 8 bytes", GET(.filled = 3, .fill_size = 8)},
@@ -279,24 +299,25 @@ static const struct step steps[] = {
 	{"close, a getter waits", make, NULL, close_it, .waiter = wait_to_get, .waiters = 1,
 	 .killed = killed_closing, .after = after, ON(.size = 0)},
 
-	{"double fault: put after put of 100 bytes", make_dead_putter, NULL, put_after_death,
-	 .killed = killed_putting_twice, .after = after,
-	 ON(.size = 100, .filled = 2, .maxsize = 10, .dead_until = 300)},
-	{"double fault: put after put of 5000 bytes", make_dead_putter, NULL, put_after_death,
-	 .killed = killed_putting_twice, .after = after,
-	 ON(.size = 5000, .filled = 2, .dead_until = 1500)},
-	{"double fault: put after put, another ring", make_dead_putter, NULL, put_after_death,
-	 .killed = killed_putting_twice, .after = after,
-	 ON(.size = 5000, .filled = 15, .fill_size = 4096, .padding = 3968, .dead_until = 2500)},
+	{"double fault: put after put of 100 bytes", make_dead_putter, compose_second,
+	 put_after_death, .killed = killed_putting_twice, .after = after, .varies = true,
+	 .seconds = 1.5, ON(.size = 100, .filled = 2, .maxsize = 10, .dead_until = 300)},
+	{"double fault: put after put of 5000 bytes", make_dead_putter, compose_second,
+	 put_after_death, .killed = killed_putting_twice, .after = after, .varies = true,
+	 .seconds = 1.5, ON(.size = 5000, .filled = 2, .dead_until = 1000)},
+	{"double fault: put after put, another ring", make_dead_putter, compose_second,
+	 put_after_death, .killed = killed_putting_twice, .after = after, .varies = true,
+	 .seconds = 1.5,
+	 ON(.size = 5000, .filled = 15, .fill_size = 4096, .padding = 3968, .dead_until = 1600)},
 	{"double fault: get after get of 100 bytes", make_dead_getter, NULL, get_one,
-	 .killed = killed_getting_twice, .after = after,
+	 .killed = killed_getting_twice, .after = after, .varies = true, .seconds = 1.5,
 	 ON(.filled = 4, .maxsize = 4, .dead_until = 400)},
 	{"double fault: get after get of 5000 bytes", make_dead_getter, NULL, get_one,
-	 .killed = killed_getting_twice, .after = after,
-	 ON(.filled = 3, .fill_size = 5000, .dead_until = 1500)},
-	{"double fault: put and get after put of 5000 bytes", make_dead_putter, NULL,
-	 put_and_get_after_death, .killed = killed_both, .after = after,
-	 ON(.size = 5000, .filled = 2, .dead_until = 1500)},
+	 .killed = killed_getting_twice, .after = after, .varies = true, .seconds = 1.5,
+	 ON(.filled = 3, .fill_size = 5000, .dead_until = 700)},
+	{"double fault: put and get after put of 5000 bytes", make_dead_putter, compose_second,
+	 put_and_get_after_death, .killed = killed_both, .after = after, .varies = true,
+	 .seconds = 1.5, ON(.size = 5000, .filled = 2, .dead_until = 1000)},
 };
 
 int main(void)

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Every instruction of who submits to a pool, closes or terminates it; of a worker
+ * from when it wakes up until it is idle again; some of the supervisor while it
+ * replaces a worker. The others get their results, or an error; nobody hangs.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "step.h"
+
+#include <signal.h>
+
+enum { ITEMS = 6 };
+
+struct pool_case {
+	int workers;
+	size_t n;  /* items of the victim's job */
+	bool slow; /* the items of the survivors' */
+};
+
+#define CASE ((const struct pool_case *)step_now->with)
+
+struct world {
+	mpx_pool *pool;
+	pid_t worker, supervisor;
+	mpx_result *result;
+	bool closed, terminated, made_here;
+};
+
+/* For all kill points of a scenario. A worker that dies while it lets go of its job,
+ * which the user has freed already, may leave it to mpx_pool_free; so between two
+ * kill points one block may be lost, but all of them are back in the end. */
+static mpx_pool *kept;
+static size_t blocks_without;
+
+struct pids {
+	pid_t pid, parent;
+};
+
+static int who(const void *in, void *out)
+{
+	(void)in;
+	*(struct pids *)out = (struct pids){getpid(), getppid()};
+	return 0;
+}
+
+static void open_pool(struct world *w)
+{
+	(void)w;
+	blocks_without = heap_blocks();
+	kept = mpx_pool_new(.processes = CASE->workers);
+	step_check(kept);
+}
+
+static void close_pool(struct world *w)
+{
+	(void)w;
+	mpx_pool_free(kept);
+	kept = NULL;
+	errno = 0;
+	step_check(heap_blocks() == blocks_without);
+}
+
+static void make(struct world *w)
+{
+	w->made_here = !kept;
+	w->pool = kept ? kept : mpx_pool_new(.processes = CASE->workers);
+	step_check(w->pool);
+}
+
+static void ask_who(struct world *w)
+{
+	struct pids p = {0, 0};
+	int x = 0;
+	make(w);
+	/* The worker of before may not have been replaced yet: that is waited for. */
+	step_check(mpx_pool_apply(w->pool, who, &x, &p) == 0);
+	w->worker = p.pid;
+	w->supervisor = p.parent;
+	double end = now() + STEP_HANG;
+	while (!(asleep(w->worker) && asleep(w->supervisor)) && now() < end)
+		nap();
+}
+
+/* --- jobs of survivors --------------------------------------------------------------------- */
+
+/* All right but for those that the death of a worker may have cost. */
+static void check_results(const unsigned *out, int r, const mpx_failure *f, size_t may_fail)
+{
+	size_t wrong = 0, first = ITEMS;
+	for (size_t i = 0; i < ITEMS; i++)
+		if (out[i] != i * i) {
+			wrong++;
+			if (first == ITEMS)
+				first = i;
+		}
+	step_check(r == 0 || may_fail);
+	step_check(wrong <= (r == 0 ? 0 : may_fail));
+	if (r != 0) {
+		step_check(f->error == EOWNERDEAD);
+		step_check(wrong == 0 || f->index == first);
+	}
+}
+
+static void survive(struct world *w, size_t may_fail)
+{
+	unsigned in[ITEMS], out[ITEMS];
+	mpx_failure f;
+	memset(&f, 0, sizeof f);
+	for (unsigned i = 0; i < ITEMS; i++) {
+		in[i] = i;
+		out[i] = 1000;
+	}
+	mpx_result *r = mpx_pool_map_async(w->pool, square, in, sizeof *in, ITEMS, sizeof *out,
+					   MPX_TASK(.chunksize = 2));
+	step_check(r);
+	if (!r)
+		return;
+	int got = mpx_result_get(r, out, STEP_HANG);
+	int error = got == 0 ? 0 : errno;
+	step_check(got == 0 || error == EOWNERDEAD);
+	if (got != 0 && error == EOWNERDEAD)
+		step_check(mpx_result_failure(r, &f) == 0);
+	check_results(out, got, &f, may_fail);
+	mpx_result_free(r);
+}
+
+static int square_slowly(const void *in, void *out)
+{
+	nap();
+	return square(in, out);
+}
+
+/* Without a deadline: who hangs here is found by the driver. */
+static void map(struct world *w, int i)
+{
+	unsigned in[ITEMS], out[ITEMS];
+	mpx_failure f;
+	(void)i;
+	memset(&f, 0, sizeof f);
+	for (unsigned k = 0; k < ITEMS; k++) {
+		in[k] = k;
+		out[k] = 1000;
+	}
+	int r = mpx_pool_map_sized(w->pool, CASE->slow ? square_slowly : square, in, sizeof *in,
+				   out, sizeof *out, ITEMS,
+				   MPX_TASK(.chunksize = CASE->slow ? 1 : 2));
+	step_check(r == 0 || errno == EOWNERDEAD);
+	if (r != 0)
+		step_check(mpx_pool_last_failure(w->pool, &f) == 0);
+	check_results(out, r, &f, 1);
+}
+
+static void kill_worker_and_map(struct world *w, int i)
+{
+	unsigned in[2] = {3, 4}, out[2] = {0, 0};
+	(void)i;
+	kill(w->worker, SIGKILL);
+	int r = mpx_pool_map(w->pool, square, in, out, 2);
+	step_check(r == 0 || errno == EOWNERDEAD);
+	step_check(r != 0 || (out[0] == 9 && out[1] == 16));
+}
+
+/* --- victims ---------------------------------------------------------------------------------- */
+
+static void submit_map(struct world *w)
+{
+	unsigned in[ITEMS] = {0}, out[ITEMS];
+	mpx_pool_map(w->pool, square, in, out, CASE->n);
+}
+
+static void submit_async(struct world *w)
+{
+	unsigned in[ITEMS] = {0};
+	w->result = mpx_pool_map_async(w->pool, square, in, sizeof *in, CASE->n, sizeof *in, NULL);
+}
+
+static void get_result(struct world *w)
+{
+	unsigned out[ITEMS];
+	mpx_result_get(w->result, out, STEP_HANG);
+}
+
+static void free_result(struct world *w)
+{
+	mpx_result_free(w->result);
+}
+
+static void close_it(struct world *w)
+{
+	mpx_pool_close(w->pool);
+}
+
+static void terminate(struct world *w)
+{
+	mpx_pool_terminate(w->pool);
+}
+
+static void make_result(struct world *w)
+{
+	make(w);
+	submit_async(w);
+	step_check(w->result);
+}
+
+/* --- survivors -------------------------------------------------------------------------------- */
+
+static void killed(struct world *w)
+{
+	survive(w, 0);
+	survive(w, 0);
+}
+
+static void killed_freeing(struct world *w)
+{
+	survive(w, 0);
+	/* Its job is freed with the pool, or was freed by it, or is the user's. */
+	if (mpx_result_wait(w->result, STEP_HANG) == 0)
+		mpx_result_free(w->result);
+}
+
+static void killed_ending(struct world *w)
+{
+	unsigned in = 3, out = 0;
+	step_check(mpx_pool_close(w->pool) == 0);
+	mpx_pool_map(w->pool, square, &in, &out, 1);
+	step_check(errno == EBUSY);
+	step_check(mpx_pool_join(w->pool, STEP_HANG) == 0);
+	if (w->result)
+		step_check(mpx_result_wait(w->result, 0) == 0);
+	mpx_result_free(w->result);
+}
+
+static void nothing(struct world *w)
+{
+	(void)w;
+}
+
+static void after(struct world *w)
+{
+	if (w->made_here)
+		mpx_pool_free(w->pool);
+}
+
+static void after_worker(struct world *w)
+{
+	survive(w, 0);
+}
+
+static pid_t the_worker(struct world *w)
+{
+	return w->worker;
+}
+
+static pid_t the_supervisor(struct world *w)
+{
+	return w->supervisor;
+}
+
+#define ON(...)                                                                                    \
+	.with = &(const struct pool_case)                                                          \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+
+static const struct step steps[] = {
+	{"worker: wakes up, runs a map alone", ask_who, .killed = nothing, .after = after_worker,
+	 .whom = the_worker, .open = open_pool, .close = close_pool, .may_lose = 1, .waiter = map,
+	 .waiters = 1, .seconds = 4, ON(.workers = 1, .n = 0)},
+	{"worker: one of two", ask_who, .killed = nothing, .after = after_worker,
+	 .whom = the_worker, .open = open_pool, .close = close_pool, .may_lose = 1, .waiter = map,
+	 .waiters = 1, .seconds = 3, ON(.workers = 2, .slow = true)},
+	{"supervisor: replaces a worker", ask_who, .killed = nothing, .after = after,
+	 .whom = the_supervisor, .waiter = kill_worker_and_map, .waiters = 1, .seconds = 8,
+	 ON(.workers = 2, .n = 0)},
+	{"map", make, NULL, submit_map, .killed = killed, .after = after, .seconds = 4,
+	 ON(.workers = 1, .n = 3)},
+	{"map, while others wait for theirs", make, NULL, submit_map, .killed = killed,
+	 .after = after, .waiter = map, .waiters = 2, .seconds = 4, ON(.workers = 2, .n = 3)},
+	{"map_async", make, NULL, submit_async, .killed = killed, .after = after, .may_lose = 1,
+	 .seconds = 3, ON(.workers = 1, .n = 3)},
+	{"result_get", make_result, NULL, get_result, .killed = killed_freeing, .after = after,
+	 .seconds = 3, ON(.workers = 1, .n = 3)},
+	{"result_free", make_result, NULL, free_result, .killed = killed_freeing, .after = after,
+	 .seconds = 3, ON(.workers = 1, .n = 3)},
+	{"close", make, NULL, close_it, .killed = killed_ending, .after = after, .seconds = 3,
+	 ON(.workers = 1, .n = 0)},
+	{"terminate", make_result, NULL, terminate, .killed = killed_ending, .after = after,
+	 .seconds = 3, ON(.workers = 1, .n = 3)},
+};
+
+int main(void)
+{
+	return step_main(steps, sizeof steps / sizeof *steps, sizeof(struct world));
+}
