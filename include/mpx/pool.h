@@ -203,7 +203,7 @@ MPX_API int mpx_result_wait(mpx_result *r, double timeout);
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
- * Signals: async-signal-safe.
+ * Signals: not async-signal-safe.
  * Blocks: never.
  */
 MPX_API bool mpx_result_ready(mpx_result *r);

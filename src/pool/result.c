@@ -21,6 +21,14 @@ static bool is_ready(struct mpx_result *job)
 	return atomic_load_explicit(&job->ready, memory_order_acquire);
 }
 
+/* Nobody will make it ready; now it is. */
+static bool is_lost(struct mpx_result *job)
+{
+	mpx_pool *pool = atomic_load(&job->pool);
+
+	return pool && mpx__pool_supervisor_died(pool);
+}
+
 int mpx__result_wait(struct mpx_result *job, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
@@ -32,11 +40,11 @@ int mpx__result_wait(struct mpx_result *job, int64_t deadline)
 		mpx__relax();
 	}
 	while (!is_ready(job)) {
-		mpx_pool *pool = atomic_load(&job->pool);
+		bool late = mpx__passed(deadline);
 
-		if (pool && slice.length >= MPX__SLICE_MAX && mpx__pool_supervisor_died(pool))
+		if ((late || slice.length >= MPX__SLICE_MAX) && is_lost(job))
 			continue;
-		if (mpx__passed(deadline))
+		if (late)
 			return ETIMEDOUT;
 		ticket = mpx__event_prepare(&job->event);
 		if (!is_ready(job))
@@ -98,7 +106,7 @@ int mpx_result_get(mpx_result *r, void *out, double timeout)
 
 bool mpx_result_ready(mpx_result *r)
 {
-	return is_result(r) && is_ready(r);
+	return is_result(r) && (is_ready(r) || is_lost(r));
 }
 
 bool mpx_result_successful(mpx_result *r)

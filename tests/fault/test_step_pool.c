@@ -28,8 +28,8 @@ struct world {
 };
 
 /* For all kill points of a scenario. A worker that dies while it lets go of its job,
- * which the user has freed already, may leave it to mpx_pool_free; so between two
- * kill points one block may be lost, but all of them are back in the end. */
+ * which the user has freed already, leaves it to mpx_pool_free: blocks are counted
+ * at the very end only. */
 static mpx_pool *kept;
 static size_t blocks_without;
 
@@ -265,11 +265,11 @@ static pid_t the_supervisor(struct world *w)
 
 static const struct step steps[] = {
 	{"worker: wakes up, runs a map alone", ask_who, .killed = nothing, .after = after_worker,
-	 .whom = the_worker, .open = open_pool, .close = close_pool, .may_lose = 1, .waiter = map,
-	 .waiters = 1, .seconds = 4, ON(.workers = 1, .n = 0)},
+	 .whom = the_worker, .open = open_pool, .close = close_pool, .waiter = map, .waiters = 1,
+	 .seconds = 4, ON(.workers = 1, .n = 0)},
 	{"worker: one of two", ask_who, .killed = nothing, .after = after_worker,
-	 .whom = the_worker, .open = open_pool, .close = close_pool, .may_lose = 1, .waiter = map,
-	 .waiters = 1, .seconds = 3, ON(.workers = 2, .slow = true)},
+	 .whom = the_worker, .open = open_pool, .close = close_pool, .waiter = map, .waiters = 1,
+	 .seconds = 3, ON(.workers = 2, .slow = true)},
 	{"supervisor: replaces a worker", ask_who, .killed = nothing, .after = after,
 	 .whom = the_supervisor, .waiter = kill_worker_and_map, .waiters = 1, .seconds = 8,
 	 ON(.workers = 2, .n = 0)},
