@@ -10,6 +10,7 @@
 
 #include "family.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 
 static int nothing(const void *in, void *out)
@@ -105,6 +106,9 @@ static void test_errors_travel(void **state)
 		assert_true(f.pid > 0);
 		assert_non_null(memchr(f.message, '\0', sizeof f.message));
 	}
+	static const int negative[] = {-1, -EIO, INT_MIN};
+	for (size_t i = 0; i < sizeof negative / sizeof *negative; i++)
+		assert_fails(mpx_pool_apply(pool, return_it, &negative[i], &(char){0}), EINVAL);
 	mpx_pool_free(pool);
 }
 

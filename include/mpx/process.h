@@ -166,7 +166,7 @@ MPX_API bool mpx_process_daemon(const mpx_process *p);
 /**
  * Process.sentinel: a file descriptor that polls readable (poll(2), POLLIN) once
  * the process has ended. It belongs to p; do not read or close it. Fails with
- * ECHILD before start, EPERM. -1 with ENOTSUP for mpx_current_process.
+ * ECHILD before start, EPERM, EMFILE. -1 with ENOTSUP for mpx_current_process.
  *
  * Threads: safe.
  * Fork: only in the process that made the handle.

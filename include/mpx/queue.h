@@ -61,7 +61,8 @@ MPX_API mpx_queue *mpx_queue_create(const mpx_queue_options *options);
 /**
  * Queue.put(): copies size bytes from msg (NULL only if size is 0). Fails with
  * ETIMEDOUT (full), EPIPE (closed), EMSGSIZE (larger than .bytes), ENOMEM (the
- * heap is full; nothing was put), EINVAL.
+ * heap is full), EMFILE and the like (somebody polls the queue and could not be
+ * told), EINVAL. Whenever it fails, nothing was put.
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
@@ -125,13 +126,14 @@ MPX_API bool mpx_queue_full(mpx_queue *q);
 /**
  * Queue.close(), for everybody: no process puts any more (EPIPE); what is there
  * can still be got, then get fails with EPIPE too, at once, also for those that
- * are waiting. Closing twice is fine. (Python's closes one process's end only,
+ * are waiting. Closing twice is fine. Fails with ETIMEDOUT (a process has been stopped
+ * inside put), EMFILE and the like (as put). (Python's closes one process's end only,
  * which leaves its readers waiting.)
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
  * Signals: not async-signal-safe.
- * Blocks: briefly, while another process is inside put.
+ * Blocks: while another process is inside put, a second at most.
  */
 MPX_API int mpx_queue_close(mpx_queue *q);
 

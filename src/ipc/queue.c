@@ -240,7 +240,9 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 	int error = 0;
 
 	if (atomic_load_explicit(&q->watchers, memory_order_relaxed))
-		mpx__queue_ring(q);
+		error = mpx__queue_ring(q);
+	if (error)
+		return error;
 	p->bytes_before = atomic_load_explicit(&p->bytes, memory_order_relaxed);
 	THEN;
 	p->tail_before = atomic_load_explicit(&p->ring->tail, memory_order_relaxed);
@@ -490,12 +492,13 @@ int mpx_queue_close(mpx_queue *q)
 	error = mpx__queue_guard_producers(q, mpx__os_now() + 1000000000);
 	if (error)
 		return fail(error);
-	mpx__queue_ring(q);
-	atomic_store(&q->closed, 1);
+	error = mpx__queue_ring(q);
+	if (!error)
+		atomic_store(&q->closed, 1);
 	mpx__word_release(&q->p.guard);
 	mpx__event_post(&q->items, true);
 	mpx__event_post(&q->space, true);
-	return 0;
+	return error ? fail(error) : 0;
 }
 
 mpx_queue *mpx_queue_create(const mpx_queue_options *options)

@@ -85,8 +85,8 @@ static inline uint32_t mpx__queue_count(mpx_queue *q)
 int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline);
 
 /* Under the producers' guard, before a put or close is committed: rings the
- * doorbells of those who poll. */
-void mpx__queue_ring(mpx_queue *q);
+ * doorbells of those who poll. 0, or why not all could be rung. */
+int mpx__queue_ring(mpx_queue *q);
 
 /* After a get that left, or found, the queue empty: the caller's descriptor, if
  * it has one, is not readable any more. */

@@ -141,7 +141,7 @@ static void settle(struct bell *bell)
 	if (atomic_load(&q->p.guard) & MPX__OWNER) /* P2 */
 		inside = !pass_guard(q);
 	if (inside || mpx__queue_count(q) || atomic_load(&q->closed))
-		mpx__os_bell_ring(atomic_load(&bell->watcher->address));
+		mpx__os_bell_ring(atomic_load(&bell->watcher->address), bell->fd);
 }
 
 int mpx_queue_fileno(mpx_queue *q)
@@ -165,8 +165,20 @@ int mpx_queue_fileno(mpx_queue *q)
 	return fd;
 }
 
-void mpx__queue_ring(mpx_queue *q)
+/* Through a doorbell of our own, if we have one: that needs no other descriptor. */
+static int ring(uint64_t address)
 {
+	int error;
+
+	mpx__private_lock();
+	error = mpx__os_bell_ring(address, bells ? bells->fd : -1);
+	mpx__private_unlock();
+	return error;
+}
+
+int mpx__queue_ring(mpx_queue *q)
+{
+	int failed = 0;
 	uint32_t n;
 
 	atomic_thread_fence(memory_order_seq_cst); /* P3: the guard has been taken */
@@ -175,14 +187,19 @@ void mpx__queue_ring(mpx_queue *q)
 		struct mpx__watcher *w = &q->watcher[i];
 		uint32_t armed = atomic_load(&w->armed); /* P4 */
 		uint32_t peer = atomic_load(&w->peer);
+		int error;
 
 		if (!armed || !peer)
 			continue;
-		if (mpx__os_bell_ring(atomic_load(&w->address)))
-			atomic_compare_exchange_strong(&w->armed, &armed, 0);
-		else
+		error = ring(atomic_load(&w->address));
+		if (error == ECONNREFUSED)
 			atomic_compare_exchange_strong(&w->peer, &peer, 0);
+		else if (error)
+			failed = error;
+		else
+			atomic_compare_exchange_strong(&w->armed, &armed, 0);
 	}
+	return failed;
 }
 
 void mpx__queue_settle(mpx_queue *q)

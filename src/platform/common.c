@@ -101,8 +101,10 @@ int mpx__os_poll_readable(int fd, int64_t deadline)
 
 void mpx__os_stdin_null(void)
 {
-	int fd = open("/dev/null", O_RDONLY);
+	int fd;
 
+	close(0); /* so that there is a descriptor to be had, and it is 0 */
+	fd = open("/dev/null", O_RDONLY);
 	if (fd > 0) {
 		dup2(fd, 0);
 		close(fd);

@@ -141,6 +141,16 @@ uint64_t mpx__os_life_begin(unsigned slot)
 	return read_stat(getpid(), &state, &birth) ? birth : 0;
 }
 
+/* What needs no descriptor: a zombie has no program any more. False in doubt. */
+static bool has_no_memory(pid_t pid)
+{
+	char path[32], target[8];
+
+	snprintf(path, sizeof path, "/proc/%ld/exe", (long)pid);
+	return readlink(path, target, sizeof target) < 0 && errno == ENOENT &&
+	       readlink("/proc/self/exe", target, sizeof target) > 0;
+}
+
 static int pidfd_open(pid_t pid)
 {
 	return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -160,7 +170,7 @@ bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
 		return true;
 	fd = pidfd_open(pid);
 	if (fd < 0)
-		return errno == ESRCH;
+		return errno == ESRCH || has_no_memory(pid);
 	now = (uint64_t)mpx__os_poll_readable(fd, 0);
 	close(fd);
 	return now == 1;
@@ -181,7 +191,7 @@ int mpx__os_reap(pid_t pid, int watch, int *status)
 	info.si_pid = 0;
 	if (watch >= 0)
 		r = waitid((idtype_t)P_PIDFD, (id_t)watch, &info, WEXITED | WNOHANG);
-	if (watch < 0 || (r != 0 && errno == EINVAL))
+	if (watch < 0 || (r != 0 && errno != ECHILD))
 		r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
 	if (r != 0)
 		return -1;
@@ -295,19 +305,21 @@ int mpx__os_bell_open(uint64_t *address)
 	return fd;
 }
 
-bool mpx__os_bell_ring(uint64_t address)
+int mpx__os_bell_ring(uint64_t address, int through)
 {
 	struct sockaddr_un name;
 	socklen_t size = bell_name(address, &name);
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool heard;
+	int fd = through, error = 0;
 
 	if (fd < 0)
-		return true; /* nothing can be said */
-	heard = sendto(fd, "", 1, MSG_NOSIGNAL, (struct sockaddr *)&name, size) == 1 ||
-		errno != ECONNREFUSED;
-	close(fd);
-	return heard;
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return errno;
+	if (sendto(fd, "", 1, MSG_NOSIGNAL, (struct sockaddr *)&name, size) < 0)
+		error = errno == EAGAIN ? 0 : errno; /* full: it is readable */
+	if (through < 0)
+		close(fd);
+	return error;
 }
 
 void mpx__os_bell_drain(int fd)

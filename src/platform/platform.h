@@ -99,8 +99,9 @@ bool mpx__os_single_threaded(void);
 /* A doorbell: a descriptor that any process can make readable that knows its
  * address (8 bytes, kept in shared memory), without having inherited it. */
 int mpx__os_bell_open(uint64_t *address);
-/* False if nobody listens there any more. */
-bool mpx__os_bell_ring(uint64_t address);
+/* 0, ECONNREFUSED (where it can be told: nobody listens there any more), or another
+ * errno value. Through a bell of one's own, or -1: that takes a new descriptor. */
+int mpx__os_bell_ring(uint64_t address, int through);
 /* Makes it unreadable again. */
 void mpx__os_bell_drain(int fd);
 

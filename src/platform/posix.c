@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,12 +166,24 @@ bool mpx__os_needs_link(void)
 }
 
 static pid_t guarded_by;
+static int guard = -1;
 
+/* The parent's end is closed a moment before the parent is gone. If it does not go
+ * in a second, it has closed what it should not have, and lives. */
 static void parent_may_be_dead(int signal)
 {
+	int saved = errno;
+	char byte;
+
 	(void)signal;
-	if (getppid() != guarded_by)
-		kill(getpid(), SIGKILL);
+	for (int i = 0; i < 1000; i++) {
+		if (getppid() != guarded_by)
+			kill(getpid(), SIGKILL);
+		if (recv(guard, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+			break;
+		poll(NULL, 0, 1);
+	}
+	errno = saved;
 }
 
 void mpx__os_die_with_parent(pid_t parent, int link)
@@ -182,6 +195,7 @@ void mpx__os_die_with_parent(pid_t parent, int link)
 	action.sa_handler = parent_may_be_dead;
 	action.sa_flags = SA_RESTART;
 	guarded_by = parent;
+	guard = link;
 	sigaction(SIGIO, &action, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGIO);
@@ -242,16 +256,18 @@ int mpx__os_bell_open(uint64_t *address)
 	return fd;
 }
 
-bool mpx__os_bell_ring(uint64_t address)
+int mpx__os_bell_ring(uint64_t address, int through)
 {
 	struct sockaddr_in name = loopback(address);
-	int fd = bell_socket();
+	int fd = through < 0 ? bell_socket() : through, error = 0;
 
-	if (fd >= 0) {
-		sendto(fd, "", 1, 0, (struct sockaddr *)&name, sizeof name);
+	if (fd < 0)
+		return errno;
+	if (sendto(fd, "", 1, 0, (struct sockaddr *)&name, sizeof name) < 0)
+		error = errno == EAGAIN ? 0 : errno;
+	if (through < 0)
 		close(fd);
-	}
-	return true;
+	return error;
 }
 
 void mpx__os_bell_drain(int fd)

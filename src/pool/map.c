@@ -176,7 +176,7 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 		return error;
 	mpx__event_post(&pool->work, job->chunks > 1);
 	if (job->timeout)
-		mpx__os_bell_ring(atomic_load(&pool->bell));
+		mpx__pool_wake(pool);
 	return 0;
 }
 

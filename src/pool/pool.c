@@ -106,6 +106,16 @@ int mpx_pool_processes(mpx_pool *pool)
 
 /* --- ending ---------------------------------------------------------------------------- */
 
+/* By the signal that it waits for anyway: needs no descriptor, and should the pid
+ * belong to somebody else by now, means nothing to him. */
+void mpx__pool_wake(mpx_pool *pool)
+{
+	pid_t pid = mpx__peer_pid(atomic_load(&pool->supervisor_id));
+
+	if (pid > 0)
+		kill(pid, SIGCHLD);
+}
+
 int mpx_pool_close(mpx_pool *pool)
 {
 	int error;
@@ -119,7 +129,7 @@ int mpx_pool_close(mpx_pool *pool)
 		atomic_store(&pool->state, MPX__POOL_CLOSED);
 	mpx__pool_unlock(pool);
 	mpx__event_post(&pool->work, true);
-	mpx__os_bell_ring(atomic_load(&pool->bell));
+	mpx__pool_wake(pool);
 	return 0;
 }
 
@@ -135,7 +145,7 @@ int mpx__pool_terminate(mpx_pool *pool, int error, const char *message)
 	mpx__job_fail_all(pool, error, message);
 	mpx__pool_unlock(pool);
 	mpx__event_post(&pool->work, true);
-	mpx__os_bell_ring(atomic_load(&pool->bell));
+	mpx__pool_wake(pool);
 	return 0;
 }
 

@@ -132,7 +132,6 @@ struct mpx_pool {
 	_Alignas(64) _Atomic uint32_t start_event; /* eventcount: started */
 	_Atomic uint32_t started;		   /* by the supervisor: 1, or 2 + errno value */
 	_Atomic uint32_t supervisor_id;		   /* peer id */
-	_Atomic uint64_t bell;			   /* of the supervisor: state has grown */
 	struct mpx__child supervisor;		   /* the creator's */
 	struct mpx__worker worker[];
 };
@@ -171,6 +170,9 @@ int mpx__worker_main(mpx_pool *pool, int number);
 
 /* No more work; error: what outstanding tasks fail with. */
 int mpx__pool_terminate(mpx_pool *pool, int error, const char *message);
+
+/* Tells the supervisor that there is something to see. */
+void mpx__pool_wake(mpx_pool *pool);
 
 /* Is the supervisor dead? Then the pool is broken, and nobody waits for it. */
 bool mpx__pool_supervisor_died(mpx_pool *pool);

@@ -153,7 +153,7 @@ int mpx_result_cancel(mpx_result *r)
 			error = EBUSY;
 	}
 	if (cancelled)
-		mpx__os_bell_ring(atomic_load(&pool->bell));
+		mpx__pool_wake(pool);
 	if (!error)
 		return 0;
 	errno = error;

@@ -28,8 +28,10 @@
  * SIGTERM then, and SIGKILL at KILL_AFTER. */
 #define TERM_AFTER INT64_C(50000000)
 #define KILL_AFTER INT64_C(1050000000)
-/* Without a descriptor that tells, the creator is looked at that often. */
+/* Nothing depends on it but what cannot be told otherwise: without a descriptor that
+ * tells of the creator's death, that it is alive. */
 #define TICK INT64_C(250000000)
+#define SLOW_TICK INT64_C(1000000000)
 /* From SIGTERM to SIGKILL, for one worker. */
 #define GRACE INT64_C(1000000000)
 
@@ -44,10 +46,10 @@ struct supervisor {
 	int64_t spawn_at; /* after a failed fork: not before */
 	int64_t terminated_at;
 	int signalled; /* of the ladder's signals */
-	int bell, creator_watch;
+	int creator_watch;
 };
 
-static int wake_pipe[2]; /* a byte for each SIGCHLD */
+static int wake_pipe[2]; /* a byte for each SIGCHLD, by the kernel or mpx__pool_wake */
 
 static void on_sigchld(int signal)
 {
@@ -74,7 +76,6 @@ static int run_worker(void *arg)
 
 	close(wake_pipe[0]);
 	close(wake_pipe[1]);
-	close(s->bell);
 	if (s->creator_watch >= 0)
 		close(s->creator_watch);
 	pthread_sigmask(SIG_SETMASK, &s->creators_mask, NULL);
@@ -253,7 +254,7 @@ static int64_t next_end(struct supervisor *s)
 /* The next thing that has to be done at a time of its own. */
 static int64_t next_deadline(struct supervisor *s)
 {
-	int64_t next = s->creator_watch < 0 ? mpx__os_now() + TICK : INT64_MAX;
+	int64_t next = mpx__os_now() + (s->creator_watch < 0 ? TICK : SLOW_TICK);
 
 	if (s->spawn_at && s->spawn_at < next)
 		next = s->spawn_at;
@@ -269,16 +270,12 @@ static int64_t next_deadline(struct supervisor *s)
 
 static void wait_for_news(struct supervisor *s)
 {
-	struct pollfd fds[3] = {{.fd = s->bell, .events = POLLIN},
-				{.fd = wake_pipe[0], .events = POLLIN},
+	struct pollfd fds[2] = {{.fd = wake_pipe[0], .events = POLLIN},
 				{.fd = s->creator_watch, .events = POLLIN}};
-	int64_t deadline = next_deadline(s);
-	int64_t left = deadline - mpx__os_now();
+	int64_t left = next_deadline(s) - mpx__os_now();
 	char bytes[64];
 
-	poll(fds, 3, deadline == INT64_MAX ? -1 : left <= 0 ? 0 : (int)(left / 1000000 + 1));
-	if (fds[0].revents)
-		mpx__os_bell_drain(s->bell);
+	poll(fds, 2, left <= 0 ? 0 : (int)(left / 1000000 + 1));
 	while (read(wake_pipe[0], bytes, sizeof bytes) == sizeof bytes)
 		;
 }
@@ -339,19 +336,15 @@ static void set_up_signals(struct supervisor *s)
 
 static int set_up(struct supervisor *s, mpx_pool *pool)
 {
-	uint64_t address;
-
 	s->pool = pool;
 	s->creator = getppid();
 	s->creator_watch = mpx__os_watch(s->creator);
 	s->child = calloc((size_t)pool->workers, sizeof *s->child);
 	s->kill_at = calloc((size_t)pool->workers, sizeof *s->kill_at);
-	s->bell = mpx__os_bell_open(&address);
-	if (!s->child || !s->kill_at || s->bell < 0 || mpx__os_socketpair(wake_pipe) != 0)
+	if (!s->child || !s->kill_at || mpx__os_socketpair(wake_pipe) != 0)
 		return errno;
 	fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK);
 	fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK);
-	atomic_store(&pool->bell, address);
 	set_up_signals(s);
 	return fill_up(s);
 }

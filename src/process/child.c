@@ -8,6 +8,7 @@
 #include "shm/family.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -59,6 +60,7 @@ struct birth {
 	uint32_t id;
 	pid_t parent;
 	int link[2]; /* parent's end, child's end */
+	int spare;   /* keeps a descriptor free for the watch; or -1 */
 	bool orphan;
 	sigset_t mask; /* of the thread that forks */
 };
@@ -69,6 +71,8 @@ static _Noreturn void child_main(const struct birth *b, int (*run)(void *arg), v
 		_exit(127); /* nobody waits for us any more */
 	if (b->link[0] >= 0)
 		close(b->link[0]);
+	if (b->spare >= 0)
+		close(b->spare);
 	if (!b->orphan)
 		mpx__os_die_with_parent(b->parent, b->link[1]);
 	mpx__os_stdin_null();
@@ -107,28 +111,46 @@ static bool has_watches(void)
 	return known > 0;
 }
 
+static void undo(struct birth *b)
+{
+	close_if_open(&b->link[0]);
+	close_if_open(&b->link[1]);
+	close_if_open(&b->spare);
+	mpx__peer_cancel(b->id);
+}
+
 /* The slot, the link and the sleeping signals of a child; 0 or an errno value. */
 static int prepare(struct birth *b, bool orphan)
 {
-	b->link[0] = b->link[1] = -1;
+	int error = 0;
+
+	b->link[0] = b->link[1] = b->spare = -1;
 	b->parent = getpid();
 	b->orphan = orphan;
 	b->id = mpx__peer_reserve();
 	if (!b->id)
 		return errno;
-	if (((!orphan && mpx__os_needs_link()) || !has_watches()) &&
-	    mpx__os_socketpair(b->link) != 0) {
-		mpx__peer_cancel(b->id);
-		return errno;
-	}
-	return 0;
+	if (has_watches() && (b->spare = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+		error = errno;
+	if (!error && ((!orphan && mpx__os_needs_link()) || !has_watches()) &&
+	    mpx__os_socketpair(b->link) != 0)
+		error = errno;
+	if (error)
+		undo(b);
+	return error;
 }
 
-static void undo(struct birth *b)
+/* What tells of the child's end. */
+static void watch(struct mpx__child *c, struct birth *b)
 {
-	close_if_open(&b->link[0]);
+	close_if_open(&b->spare);
+	c->watch = has_watches() ? mpx__os_watch(c->pid) : -1;
+	/* Gone and reaped by somebody already? Then a link whose other end is closed
+	 * stands for the watch. */
+	if (c->watch < 0 && b->link[0] < 0 && errno == ESRCH)
+		mpx__os_socketpair(b->link);
+	c->link = b->link[0];
 	close_if_open(&b->link[1]);
-	mpx__peer_cancel(b->id);
 }
 
 /* Under the lock. */
@@ -156,13 +178,7 @@ static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool or
 	mpx__peer_set_pid(b.id, pid);
 	c->id = b.id;
 	c->pid = pid;
-	c->watch = has_watches() ? mpx__os_watch(pid) : -1;
-	/* Gone and reaped by somebody already? Then the link, whose other end is
-	 * closed, stands for a watch. */
-	if (c->watch < 0 && b.link[0] < 0)
-		mpx__os_socketpair(b.link);
-	c->link = b.link[0];
-	close_if_open(&b.link[1]);
+	watch(c, &b);
 	c->ended = c->known = false;
 	c->next = children;
 	children = c;
@@ -220,7 +236,7 @@ int mpx__child_wait(struct mpx__child *c, int64_t deadline)
 		if (mpx__passed(deadline))
 			return ETIMEDOUT;
 		/* A watch is exact. The end of a link may be held open by a
-		 * grandchild: look again now and then. */
+		 * grandchild, and -1 is a mere pause: look again now and then. */
 		if (c->watch >= 0)
 			mpx__os_poll_readable(c->watch, deadline);
 		else
@@ -239,8 +255,12 @@ int mpx__child_signal(struct mpx__child *c, int signal)
 	return error;
 }
 
-int mpx__child_sentinel(const struct mpx__child *c)
+int mpx__child_sentinel(struct mpx__child *c)
 {
+	mpx__private_lock();
+	if (c->watch < 0 && c->link < 0) /* no descriptor was to be had for it so far */
+		c->watch = mpx__os_watch(c->pid);
+	mpx__private_unlock();
 	return c->watch >= 0 ? c->watch : c->link;
 }
 

@@ -42,8 +42,8 @@ int mpx__child_wait(struct mpx__child *c, int64_t deadline);
 /* 0, also if it has ended already; or an errno value. */
 int mpx__child_signal(struct mpx__child *c, int signal);
 
-/* What polls readable once it has ended. */
-int mpx__child_sentinel(const struct mpx__child *c);
+/* What polls readable once it has ended; -1 with errno. */
+int mpx__child_sentinel(struct mpx__child *c);
 
 /* Closes the descriptors, forgets it. */
 void mpx__child_drop(struct mpx__child *c);

@@ -8,16 +8,14 @@
  */
 #include "shm/family.h"
 
+#include "base/private.h"
 #include "platform/platform.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 struct mpx__family *mpx__family_base;
 int mpx__spins;
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* "512M" and the like; 0 if it is no size. */
 static size_t parse_size(const char *text)
@@ -98,7 +96,10 @@ static void make_family(void)
 struct mpx__family *mpx__family(void)
 {
 	if (!mpx__family_base) {
-		pthread_once(&once, make_family);
+		mpx__private_lock();
+		if (!mpx__family_base)
+			make_family();
+		mpx__private_unlock();
 		if (!mpx__family_base)
 			errno = ENOMEM;
 	}

@@ -232,6 +232,8 @@ uint32_t mpx__self(void)
 
 	if (id)
 		return id;
+	if (!mpx__family())
+		return 0;
 	mpx__private_at_fork(forget_self);
 	mpx__private_lock();
 	id = atomic_load(&self);

@@ -52,6 +52,7 @@ static bool take_dead(_Atomic uint32_t *word, uint32_t me)
 static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
+	int64_t end = 0; /* of the slice; signals do not begin another */
 	uint32_t slept = 0;
 	bool look = mpx__passed(deadline); /* is the holder alive? */
 	int result;
@@ -63,7 +64,6 @@ static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 	}
 	for (;;) {
 		uint32_t w;
-		int64_t end;
 
 		if (take_free(word, me, slept, &result)) /* W2 */
 			return result;
@@ -76,7 +76,8 @@ static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 		slept = MPX__SLEEPS;
 		if (!(w & MPX__OWNER))
 			continue;
-		end = mpx__slice_end(&slice, deadline);
+		if (end == 0 || look)
+			end = mpx__slice_end(&slice, deadline);
 		mpx__os_wait(word, w, end);
 		look = mpx__os_now() >= end;
 	}
