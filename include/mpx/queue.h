@@ -100,7 +100,7 @@ MPX_API ssize_t mpx_queue_next_size(mpx_queue *q, double timeout);
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
- * Signals: async-signal-safe.
+ * Signals: not async-signal-safe.
  * Blocks: never.
  */
 MPX_API ssize_t mpx_queue_qsize(mpx_queue *q);
@@ -109,7 +109,7 @@ MPX_API ssize_t mpx_queue_qsize(mpx_queue *q);
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
- * Signals: async-signal-safe.
+ * Signals: not async-signal-safe.
  * Blocks: never.
  */
 MPX_API bool mpx_queue_empty(mpx_queue *q);
@@ -118,7 +118,7 @@ MPX_API bool mpx_queue_empty(mpx_queue *q);
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
- * Signals: async-signal-safe.
+ * Signals: not async-signal-safe.
  * Blocks: never.
  */
 MPX_API bool mpx_queue_full(mpx_queue *q);

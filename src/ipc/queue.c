@@ -166,6 +166,22 @@ static int guard_consumers(mpx_queue *q, int64_t deadline)
 	return 0;
 }
 
+static bool holder_is_dead(_Atomic uint32_t *guard)
+{
+	uint32_t holder = atomic_load(guard) & MPX__OWNER;
+
+	return holder && holder != mpx__self() && mpx__peer_dead(holder);
+}
+
+/* Who was killed between a commit and its count has left the count behind. */
+static void bring_up_to_date(mpx_queue *q)
+{
+	if (holder_is_dead(&q->p.guard) && mpx__queue_guard_producers(q, 0) == 0)
+		mpx__word_release(&q->p.guard);
+	if (holder_is_dead(&q->c.guard) && guard_consumers(q, 0) == 0)
+		mpx__word_release(&q->c.guard);
+}
+
 /* --- waiting -------------------------------------------------------------------------- */
 
 static bool full_for(mpx_queue *q, size_t size)
@@ -267,13 +283,6 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 	if (block)
 		forget(&p->message);
 	return error;
-}
-
-/* The queue may only seem full because a consumer was killed before it counted. */
-static void bring_up_to_date(mpx_queue *q)
-{
-	if (atomic_load(&q->c.guard) & MPX__OWNER && guard_consumers(q, 0) == 0)
-		mpx__word_release(&q->c.guard);
 }
 
 static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t deadline)
@@ -470,17 +479,20 @@ ssize_t mpx_queue_next_size(mpx_queue *q, double timeout)
 
 ssize_t mpx_queue_qsize(mpx_queue *q)
 {
-	return is_queue(q) ? (ssize_t)mpx__queue_count(q) : -1;
+	if (!is_queue(q))
+		return -1;
+	bring_up_to_date(q);
+	return (ssize_t)mpx__queue_count(q);
 }
 
 bool mpx_queue_empty(mpx_queue *q)
 {
-	return is_queue(q) && mpx__queue_count(q) == 0;
+	return mpx_queue_qsize(q) == 0;
 }
 
 bool mpx_queue_full(mpx_queue *q)
 {
-	return is_queue(q) && full_for(q, 1);
+	return mpx_queue_qsize(q) >= 0 && full_for(q, 1);
 }
 
 int mpx_queue_close(mpx_queue *q)

@@ -120,32 +120,52 @@ static struct bell *new_bell(mpx_queue *q)
 /* Waits for the producer that is inside its guard, dead or alive; not for long. */
 static bool pass_guard(mpx_queue *q)
 {
-	if (mpx__queue_guard_producers(q, 0) != 0)
+	if (mpx__queue_guard_producers(q, mpx__os_now() + 1000000000) != 0)
 		return false;
 	mpx__word_release(&q->p.guard);
 	return true;
 }
 
+/* What settling needs once the lock has been given back. */
+struct armed {
+	int fd; /* -1: there is no bell */
+	uint64_t address;
+};
+
 /* Under the lock. */
-static void settle(struct bell *bell)
+static struct armed arm(struct bell *bell)
 {
 	static uint32_t number; /* new for each arming by this process */
-	mpx_queue *q = bell->queue;
-	bool inside = false;
+	struct armed a = {-1, 0};
 
+	if (!bell)
+		return a;
 	mpx__os_bell_drain(bell->fd);
 	if (++number == 0)
 		number = 1;
 	atomic_store(&bell->watcher->armed, number); /* P1 */
 	atomic_thread_fence(memory_order_seq_cst);
+	a.fd = bell->fd;
+	a.address = atomic_load(&bell->watcher->address);
+	return a;
+}
+
+/* Without the lock: a producer inside its guard may be waiting for that. */
+static void look_again(mpx_queue *q, struct armed a)
+{
+	bool inside = false;
+
+	if (a.fd < 0)
+		return;
 	if (atomic_load(&q->p.guard) & MPX__OWNER) /* P2 */
 		inside = !pass_guard(q);
 	if (inside || mpx__queue_count(q) || atomic_load(&q->closed))
-		mpx__os_bell_ring(atomic_load(&bell->watcher->address), bell->fd);
+		mpx__os_bell_ring(a.address, a.fd);
 }
 
 int mpx_queue_fileno(mpx_queue *q)
 {
+	struct armed a = {-1, 0};
 	struct bell *bell;
 	int fd = -1;
 
@@ -156,12 +176,12 @@ int mpx_queue_fileno(mpx_queue *q)
 	bell = *find(q);
 	if (!bell) {
 		bell = new_bell(q);
-		if (bell)
-			settle(bell);
+		a = arm(bell);
 	}
 	if (bell)
 		fd = bell->fd;
 	mpx__private_unlock();
+	look_again(q, a);
 	return fd;
 }
 
@@ -204,14 +224,13 @@ int mpx__queue_ring(mpx_queue *q)
 
 void mpx__queue_settle(mpx_queue *q)
 {
-	struct bell *bell;
 	int saved = errno;
+	struct armed a;
 
 	mpx__private_lock();
-	bell = *find(q);
-	if (bell)
-		settle(bell);
+	a = arm(*find(q));
 	mpx__private_unlock();
+	look_again(q, a);
 	errno = saved;
 }
 

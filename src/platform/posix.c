@@ -11,7 +11,8 @@
  *   in a file that has no name; the kernel drops the lock when it ends, also while
  *   it is a zombie. A program that closes all descriptors loses its lock and counts as
  *   dead, unless it has become unable to tell (then nobody is ever declared dead).
- * - A child learns of its parent's death by SIGIO from a socket.
+ * - A child learns of its parent's death by SIGIO from a socket; one that has been
+ *   stopped, when it goes on.
  * - A doorbell is a datagram socket on the loopback interface.
  */
 #include "platform/platform.h"
@@ -64,6 +65,13 @@ bool mpx__os_discard(void *addr, size_t size)
 
 size_t mpx__os_memory_available(void)
 {
+#ifdef _SC_PHYS_PAGES
+	/* Not what is left, but what there is: keeps out what can never be. */
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	if (pages > 0 && size > 0)
+		return (size_t)pages * (size_t)size;
+#endif
 	return SIZE_MAX;
 }
 

@@ -20,8 +20,11 @@ bool mpx__is_pool(const mpx_pool *pool)
 
 /* --- the lock and its recovery ---------------------------------------------------- */
 
-/* The holder died: what is not truth is made from it, and the job that was being
- * added or removed is freed unless it is in the list of all. */
+static void free_all_forgotten(mpx_pool *pool);
+
+/* The holder died: what is not truth is made from it, the job that was being added
+ * or removed is freed unless it is in the list of all, and so are those that the
+ * holder was about to free. */
 static void recover(mpx_pool *pool)
 {
 	struct mpx_result *noted = atomic_load(&pool->noted), *before = NULL;
@@ -40,6 +43,7 @@ static void recover(mpx_pool *pool)
 	if (noted)
 		mpx__heap_free_noted(noted, MPX__TAG_OBJECT, pool->noted_serial);
 	atomic_store(&pool->noted, NULL);
+	free_all_forgotten(pool);
 	mpx__word_consistent(&pool->lock);
 }
 
@@ -184,6 +188,16 @@ static void free_if_forgotten(mpx_pool *pool, struct mpx_result *job)
 {
 	if (job->detached && atomic_load(&job->ready) && !in_use(pool, job))
 		remove_and_free(pool, job);
+}
+
+static void free_all_forgotten(mpx_pool *pool)
+{
+	struct mpx_result *next;
+
+	for (struct mpx_result *job = pool->all; job; job = next) {
+		next = job->all_next;
+		free_if_forgotten(pool, job);
+	}
 }
 
 void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w)

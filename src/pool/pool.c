@@ -33,7 +33,7 @@ static int wait_for_start(mpx_pool *pool)
 	while (!(started = atomic_load(&pool->started))) {
 		uint32_t ticket = mpx__event_prepare(&pool->start_event);
 
-		if (mpx__child_poll(&pool->supervisor))
+		if (mpx__child_poll(pool->supervisor))
 			return EAGAIN;
 		if (!atomic_load(&pool->started))
 			mpx__event_wait(&pool->start_event, ticket,
@@ -44,15 +44,19 @@ static int wait_for_start(mpx_pool *pool)
 
 static int start_supervisor(mpx_pool *pool)
 {
-	int error = mpx__child_start(&pool->supervisor, mpx__supervisor_main, pool, false);
+	int error;
 
-	if (error)
-		return error;
-	error = wait_for_start(pool);
-	if (error) {
-		mpx__child_wait(&pool->supervisor, INT64_MAX);
-		mpx__child_drop(&pool->supervisor);
+	pool->supervisor = mpx__child_new();
+	if (!pool->supervisor)
+		return ENOMEM;
+	error = mpx__child_start(pool->supervisor, mpx__supervisor_main, pool, false);
+	if (!error) {
+		error = wait_for_start(pool);
+		if (error)
+			mpx__child_wait(pool->supervisor, INT64_MAX);
 	}
+	if (error)
+		mpx__child_free(pool->supervisor);
 	return error;
 }
 
@@ -191,7 +195,7 @@ static int wait_for_workers(mpx_pool *pool, int64_t deadline)
 
 static int join(mpx_pool *pool, int64_t deadline)
 {
-	int error = mpx__child_wait(&pool->supervisor, deadline);
+	int error = mpx__child_wait(pool->supervisor, deadline);
 
 	if (!error)
 		error = wait_for_workers(pool, deadline);
@@ -228,13 +232,13 @@ void mpx_pool_free(mpx_pool *pool)
 	mpx_pool_terminate(pool);
 	if (join(pool, mpx__os_now() + INT64_C(3000000000)) != 0) {
 		/* Stopped, perhaps: its workers go with it. */
-		mpx__child_signal(&pool->supervisor, SIGKILL);
+		mpx__child_signal(pool->supervisor, SIGKILL);
 		join(pool, mpx__os_now() + INT64_C(3000000000));
 	}
 	if (mpx__pool_lock(pool) == 0) {
 		mpx__job_orphan_all(pool);
 		mpx__pool_unlock(pool);
 	}
-	mpx__child_drop(&pool->supervisor);
+	mpx__child_free(pool->supervisor);
 	mpx__object_free(pool);
 }

@@ -132,7 +132,7 @@ struct mpx_pool {
 	_Alignas(64) _Atomic uint32_t start_event; /* eventcount: started */
 	_Atomic uint32_t started;		   /* by the supervisor: 1, or 2 + errno value */
 	_Atomic uint32_t supervisor_id;		   /* peer id */
-	struct mpx__child supervisor;		   /* the creator's */
+	struct mpx__child *supervisor;		   /* the creator's, in its private memory */
 	struct mpx__worker worker[];
 };
 

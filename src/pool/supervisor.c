@@ -39,9 +39,9 @@ struct supervisor {
 	mpx_pool *pool;
 	pid_t creator;
 	sigset_t creators_mask;
-	struct mpx__child *child; /* [workers] */
-	int64_t *kill_at;	  /* [workers]; 0, or it got SIGTERM and gets SIGKILL then */
-	int failed_initializers;  /* in a row */
+	struct mpx__child **child; /* [workers]; NULL: none at the moment */
+	int64_t *kill_at;	   /* [workers]; 0, or it got SIGTERM and gets SIGKILL then */
+	int failed_initializers;   /* in a row */
 	int alive;
 	int64_t spawn_at; /* after a failed fork: not before */
 	int64_t terminated_at;
@@ -86,9 +86,11 @@ static int spawn(struct supervisor *s, int i)
 {
 	struct order order = {s, i};
 	struct mpx__worker *w = &s->pool->worker[i];
-	struct mpx__child *c = &s->child[i];
+	struct mpx__child *c = mpx__child_new();
 	int error;
 
+	if (!c)
+		return ENOMEM;
 	atomic_store(&w->initialized, 0);
 	atomic_store(&w->init_error, 0);
 	atomic_store(&w->condemned, 0);
@@ -96,8 +98,11 @@ static int spawn(struct supervisor *s, int i)
 	w->tasks = 0;
 	s->kill_at[i] = 0;
 	error = mpx__child_start(c, run_worker, &order, false);
-	if (error)
+	if (error) {
+		mpx__child_free(c);
 		return error;
+	}
+	s->child[i] = c;
 	atomic_store(&w->id, c->id);
 	s->alive++;
 	return 0;
@@ -131,7 +136,7 @@ static mpx_failure describe(const struct mpx__child *c, uint32_t condemned)
 static void bury(struct supervisor *s, int i)
 {
 	struct mpx__worker *w = &s->pool->worker[i];
-	struct mpx__child *c = &s->child[i];
+	struct mpx__child *c = s->child[i];
 	mpx_failure how = describe(c, atomic_load(&w->condemned));
 	int init_error = (int)atomic_load(&w->init_error);
 
@@ -140,8 +145,8 @@ static void bury(struct supervisor *s, int i)
 		mpx__pool_unlock(s->pool);
 	}
 	atomic_store(&w->id, 0);
-	mpx__child_drop(c);
-	c->pid = 0;
+	mpx__child_free(c);
+	s->child[i] = NULL;
 	s->alive--;
 	if (atomic_load(&w->initialized))
 		s->failed_initializers = 0;
@@ -152,7 +157,7 @@ static void bury(struct supervisor *s, int i)
 static void reap(struct supervisor *s)
 {
 	for (int i = 0; i < s->pool->workers; i++)
-		if (s->child[i].pid && mpx__child_poll(&s->child[i]))
+		if (s->child[i] && mpx__child_poll(s->child[i]))
 			bury(s, i);
 }
 
@@ -178,7 +183,7 @@ static int fill_up(struct supervisor *s)
 	if (s->alive == s->pool->workers || !needs_workers(s))
 		return 0;
 	for (int i = 0; i < s->pool->workers && !error; i++)
-		if (!s->child[i].pid)
+		if (!s->child[i])
 			error = spawn(s, i);
 	s->spawn_at = error ? mpx__os_now() + 100000000 : 0;
 	return error;
@@ -187,8 +192,8 @@ static int fill_up(struct supervisor *s)
 static void signal_all(struct supervisor *s, int signal)
 {
 	for (int i = 0; i < s->pool->workers; i++)
-		if (s->child[i].pid)
-			mpx__child_signal(&s->child[i], signal);
+		if (s->child[i])
+			mpx__child_signal(s->child[i], signal);
 }
 
 /* --- ending single workers ---------------------------------------------------------------- */
@@ -212,13 +217,13 @@ static void end_condemned(struct supervisor *s)
 	for (int i = 0; i < s->pool->workers; i++) {
 		struct mpx__worker *w = &s->pool->worker[i];
 
-		if (!s->child[i].pid || (!has_expired(w, now) && !atomic_load(&w->condemned)))
+		if (!s->child[i] || (!has_expired(w, now) && !atomic_load(&w->condemned)))
 			continue;
 		if (!s->kill_at[i]) {
-			mpx__child_signal(&s->child[i], SIGTERM);
+			mpx__child_signal(s->child[i], SIGTERM);
 			s->kill_at[i] = now + GRACE;
 		} else if (now >= s->kill_at[i]) {
-			mpx__child_signal(&s->child[i], SIGKILL);
+			mpx__child_signal(s->child[i], SIGKILL);
 			s->kill_at[i] = INT64_MAX;
 		}
 	}
@@ -236,7 +241,7 @@ static int64_t next_end(struct supervisor *s)
 		struct mpx__worker *w = &s->pool->worker[i];
 		uint64_t expires = atomic_load(&w->expires);
 
-		if (!s->child[i].pid)
+		if (!s->child[i])
 			continue;
 		if (s->kill_at[i] && s->kill_at[i] < next)
 			next = s->kill_at[i];

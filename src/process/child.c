@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* This process's children, and all that is in them, under mpx__private_lock. */
@@ -130,7 +131,8 @@ static int prepare(struct birth *b, bool orphan)
 	b->id = mpx__peer_reserve();
 	if (!b->id)
 		return errno;
-	if (has_watches() && (b->spare = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+	if (has_watches() && (b->spare = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0 &&
+	    (errno == EMFILE || errno == ENFILE))
 		error = errno;
 	if (!error && ((!orphan && mpx__os_needs_link()) || !has_watches()) &&
 	    mpx__os_socketpair(b->link) != 0)
@@ -264,10 +266,21 @@ int mpx__child_sentinel(struct mpx__child *c)
 	return c->watch >= 0 ? c->watch : c->link;
 }
 
-void mpx__child_drop(struct mpx__child *c)
+struct mpx__child *mpx__child_new(void)
+{
+	struct mpx__child *c = calloc(1, sizeof *c);
+
+	if (c)
+		c->watch = c->link = -1;
+	return c;
+}
+
+void mpx__child_free(struct mpx__child *c)
 {
 	struct mpx__child **place;
 
+	if (!c)
+		return;
 	mpx__private_lock();
 	for (place = &children; *place && *place != c; place = &(*place)->next)
 		;
@@ -276,6 +289,7 @@ void mpx__child_drop(struct mpx__child *c)
 	close_if_open(&c->watch);
 	close_if_open(&c->link);
 	mpx__private_unlock();
+	free(c);
 }
 
 void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg)

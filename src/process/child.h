@@ -4,12 +4,13 @@
  * A child process, as Process and Pool both need it: forked with a slot in the
  * table of peers, waited for by pid alone, told of its parent's death.
  *
- *     struct mpx__child c = {0};
- *     mpx__child_start(&c, run, arg, orphan)    the child never returns from this
- *     mpx__child_wait(&c, deadline)             or mpx__child_poll, any number of times
- *     mpx__child_drop(&c)                       once it has ended
+ *     c = mpx__child_new();
+ *     mpx__child_start(c, run, arg, orphan)    the child never returns from this
+ *     mpx__child_wait(c, deadline)              or mpx__child_poll, any number of times
+ *     mpx__child_free(c)                        once it has ended
  *
- * All by the parent, from any thread.
+ * All by the parent, from any thread. These stand in private memory: a new child
+ * walks through its copy of them, whatever its parent frees meanwhile.
  */
 #ifndef MPX_PROCESS_CHILD_H
 #define MPX_PROCESS_CHILD_H
@@ -45,10 +46,13 @@ int mpx__child_signal(struct mpx__child *c, int signal);
 /* What polls readable once it has ended; -1 with errno. */
 int mpx__child_sentinel(struct mpx__child *c);
 
-/* Closes the descriptors, forgets it. */
-void mpx__child_drop(struct mpx__child *c);
+/* NULL: no memory. */
+struct mpx__child *mpx__child_new(void);
 
-/* Calls fn for each child that has been started and not dropped, under mpx__private_lock. */
+/* Closes the descriptors, forgets it. NULL is fine. */
+void mpx__child_free(struct mpx__child *c);
+
+/* Calls fn for each child that has been started and not freed, under mpx__private_lock. */
 void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg);
 
 /* In a child: runs what mpx__child_at_exit has been given, flushes what it wrote,

@@ -28,13 +28,15 @@ struct mpx_process {
 	bool daemon, orphan;
 	_Atomic bool starting; /* once for all, unless the fork failed */
 	_Atomic bool started;
-	struct mpx__child child;
+	struct mpx__child *child; /* in private memory, the parent's */
+	uint32_t id;		  /* peer id; of current and parent only */
+	pid_t pid;
 	char identity[NAME_MAX_BYTES]; /* "1", "1:1"; Python's _identity */
 	char *name;		       /* private: the child has its copy of it */
 };
 
 /* The calling process, and the one that started it. Of these, only pid, name and
- * daemon, and of the parent its peer id (child.id), are used. */
+ * daemon are used, and of the parent its peer id. */
 static char main_name[NAME_MAX_BYTES] = "MainProcess";
 static mpx_process current = {.name = main_name};
 static mpx_process parent;
@@ -48,7 +50,7 @@ static int fail(int error)
 
 static bool is_process(const mpx_process *p)
 {
-	return p == &current || (p == &parent && parent.child.id) ||
+	return p == &current || (p == &parent && parent.id) ||
 	       mpx__object_is(p, sizeof *p, MPX__PROCESS);
 }
 
@@ -95,13 +97,14 @@ mpx_process *mpx_process_create(const mpx_process_options *options)
 	p->args = o.args;
 	p->daemon = o.daemon;
 	p->orphan = o.orphan;
-	p->child.watch = p->child.link = -1;
-	p->child.owner = p;
-	if (choose_names(p, o.name) != 0) {
+	p->child = mpx__child_new();
+	if (!p->child || choose_names(p, o.name) != 0) {
+		mpx__child_free(p->child);
 		mpx__object_free_own(p);
 		errno = ENOMEM;
 		return NULL;
 	}
+	p->child->owner = p;
 	return p;
 }
 
@@ -109,13 +112,12 @@ mpx_process *mpx_process_create(const mpx_process_options *options)
 static void adopt_parent(uint32_t id)
 {
 	parent = current;
-	parent.child.id = id;
-	parent.child.pid = getppid();
+	parent.id = id;
+	parent.pid = getppid();
 }
 
 static void end_children(void);
 
-/* In the child. What p says is copied: the parent may free it. */
 static int run(void *arg)
 {
 	mpx_process *p = arg;
@@ -124,7 +126,7 @@ static int run(void *arg)
 
 	adopt_parent(p->parent);
 	current = *p;
-	current.child.pid = getpid();
+	current.pid = getpid();
 	atomic_store(&counter, 0);
 	mpx__child_at_exit(end_children);
 	return target(args);
@@ -133,6 +135,7 @@ static int run(void *arg)
 int mpx_process_start(mpx_process *p)
 {
 	static _Atomic int registered; /* children are ended by mpx__child_exit instead */
+	mpx_process copy;
 	int error;
 
 	if (!is_process(p))
@@ -141,14 +144,16 @@ int mpx_process_start(mpx_process *p)
 		return fail(EPERM);
 	if (atomic_exchange(&p->starting, true))
 		return fail(EBUSY);
-	if (!atomic_exchange(&registered, 1) && !parent.child.id)
+	if (!atomic_exchange(&registered, 1) && !parent.id)
 		atexit(end_children);
 	mpx_active_children(NULL, 0); /* reaps, as Python's start does */
-	error = mpx__child_start(&p->child, run, p, p->orphan);
+	copy = *p; /* an orphan may come to itself when we are dead and p is freed */
+	error = mpx__child_start(p->child, run, &copy, p->orphan);
 	if (error) {
 		atomic_store(&p->starting, false);
 		return fail(error);
 	}
+	p->pid = p->child->pid;
 	atomic_store(&p->started, true);
 	return 0;
 }
@@ -158,10 +163,10 @@ int mpx_process_start(mpx_process *p)
 static int join_parent(int64_t deadline)
 {
 	struct mpx__slice slice = {0};
-	int watch = mpx__os_watch(parent.child.pid);
+	int watch = mpx__os_watch(parent.pid);
 	int error = 0;
 
-	while (!mpx__peer_dead(parent.child.id)) {
+	while (!mpx__peer_dead(parent.id)) {
 		int64_t end = mpx__slice_end(&slice, deadline);
 
 		if (mpx__passed(deadline)) {
@@ -185,11 +190,11 @@ int mpx_process_join(mpx_process *p, double timeout)
 
 	if (is_process(p) && error)
 		return fail(error);
-	if (p == &parent && parent.child.id)
+	if (p == &parent && parent.id)
 		return join_parent(deadline);
 	if (must_be_started_child(p) != 0)
 		return -1;
-	error = mpx__child_wait(&p->child, deadline);
+	error = mpx__child_wait(p->child, deadline);
 	return error ? fail(error) : 0;
 }
 
@@ -200,12 +205,12 @@ bool mpx_process_is_alive(mpx_process *p)
 	if (p == &current)
 		return true;
 	if (p == &parent)
-		return !mpx__peer_dead(parent.child.id);
+		return !mpx__peer_dead(parent.id);
 	if (p->parent != mpx__self()) {
 		errno = EPERM;
 		return false;
 	}
-	return p->started && !mpx__child_poll(&p->child);
+	return p->started && !mpx__child_poll(p->child);
 }
 
 int mpx_process_exitcode(mpx_process *p, int *code)
@@ -214,11 +219,11 @@ int mpx_process_exitcode(mpx_process *p, int *code)
 		return fail(EINVAL);
 	if (must_be_started_child(p) != 0)
 		return -1;
-	if (!mpx__child_poll(&p->child))
+	if (!mpx__child_poll(p->child))
 		return fail(EAGAIN);
-	if (!p->child.known)
+	if (!p->child->known)
 		return fail(ECHILD);
-	*code = p->child.status;
+	*code = p->child->status;
 	return 0;
 }
 
@@ -228,7 +233,7 @@ pid_t mpx_process_pid(const mpx_process *p)
 		return -1;
 	if (p == &current)
 		return getpid();
-	return p == &parent || p->started ? p->child.pid : fail(ECHILD);
+	return p == &parent || p->started ? p->pid : fail(ECHILD);
 }
 
 const char *mpx_process_name(const mpx_process *p)
@@ -247,7 +252,7 @@ int mpx_process_sentinel(mpx_process *p)
 		return fail(ENOTSUP);
 	if (must_be_started_child(p) != 0)
 		return -1;
-	return mpx__child_sentinel(&p->child);
+	return mpx__child_sentinel(p->child);
 }
 
 static int send_signal(mpx_process *p, int signal)
@@ -256,7 +261,7 @@ static int send_signal(mpx_process *p, int signal)
 
 	if (must_be_started_child(p) != 0)
 		return -1;
-	error = mpx__child_signal(&p->child, signal);
+	error = mpx__child_signal(p->child, signal);
 	return error ? fail(error) : 0;
 }
 
@@ -285,10 +290,9 @@ int mpx_process_free(mpx_process *p)
 		return fail(EINVAL);
 	if (p->parent != mpx__self())
 		return fail(EPERM);
-	if (p->started && !mpx__child_poll(&p->child))
+	if (p->started && !mpx__child_poll(p->child))
 		return fail(EBUSY);
-	if (p->started)
-		mpx__child_drop(&p->child);
+	mpx__child_free(p->child);
 	free(p->name);
 	mpx__object_free_own(p);
 	return 0;
@@ -304,7 +308,7 @@ mpx_process *mpx_current_process(void)
 
 mpx_process *mpx_parent_process(void)
 {
-	return parent.child.id ? &parent : NULL;
+	return parent.id ? &parent : NULL;
 }
 
 struct living {
@@ -391,8 +395,8 @@ static void end_children(void)
 		mpx__child_each(find_unfinished, &p);
 		if (!p)
 			return;
-		if (p->daemon && mpx__child_wait(&p->child, mpx__os_now() + 1000000000) != 0)
-			mpx__child_signal(&p->child, SIGKILL);
-		mpx__child_wait(&p->child, INT64_MAX);
+		if (p->daemon && mpx__child_wait(p->child, mpx__os_now() + 1000000000) != 0)
+			mpx__child_signal(p->child, SIGKILL);
+		mpx__child_wait(p->child, INT64_MAX);
 	}
 }

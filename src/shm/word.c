@@ -49,6 +49,13 @@ static bool take_dead(_Atomic uint32_t *word, uint32_t me)
 	return false;
 }
 
+/* W4: the wake that was meant for us, if it was, goes to the next. */
+static void pass_on(_Atomic uint32_t *word)
+{
+	if (!(atomic_fetch_or_explicit(word, MPX__SLEEPS, memory_order_relaxed) & MPX__OWNER))
+		mpx__os_wake(word, 1);
+}
+
 static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
@@ -69,8 +76,11 @@ static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 			return result;
 		if (look && take_dead(word, me))
 			return EOWNERDEAD;
-		if (mpx__passed(deadline))
+		if (mpx__passed(deadline)) {
+			if (slept)
+				pass_on(word);
 			return ETIMEDOUT;
+		}
 		w = atomic_fetch_or_explicit(word, MPX__SLEEPS, memory_order_relaxed) |
 		    MPX__SLEEPS; /* W1 */
 		slept = MPX__SLEEPS;

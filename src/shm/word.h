@@ -9,11 +9,13 @@
  *   MPX__SLEEPS somebody may be asleep on the word
  *
  * acquire is one compare-exchange (acquire order), release one exchange (release
- * order); neither makes a system call uncontended. The three ends of the protocol:
+ * order); neither makes a system call uncontended. The ends of the protocol:
  *
  *   W1 who wants to sleep sets SLEEPS first, and sleeps only on a word that has it;
  *   W2 who has slept takes the word with SLEEPS set, since others may be asleep;
- *   W3 who releases a word that had SLEEPS wakes one sleeper.
+ *   W3 who releases a word that had SLEEPS wakes one sleeper;
+ *   W4 who has slept and gives up says that others may be asleep, and wakes one if
+ *      nobody holds the word.
  *
  * That alone strands sleepers when the one that W3 woke is killed (glibc's robust
  * mutex has this hole). Hence: every sleep ends with its slice; who finds the

@@ -9,7 +9,8 @@
  * victim, up to that instruction and not further, SIGKILL; now the survivors must
  * find what the library promises, in bounded time, and no block may be missing.
  *
- * A system call counts as one instruction, and so does a copy of more than 8 KiB.
+ * A system call counts as one instruction, and so does a copy of more than 8 KiB (in
+ * the short form of a double fault: 64 bytes).
  *
  *     make(w)        in the driver: the objects, in a zeroed world
  *     before(w)      in the victim, not stepped
@@ -22,7 +23,7 @@
  *
  * The world is shared memory. Which points are tried: all of them if
  * MPX_FAULT_LONG=1; otherwise each k-th (and few of an instruction that repeats), so that the
- * scenario is done in about MPX_FAULT_SECONDS (1). The first one comes from MPX_FAULT_SEED.
+ * scenario is done in about MPX_FAULT_SECONDS (0.5). The first one comes from MPX_FAULT_SEED.
  * MPX_FAULT_POINT=n tries that one alone; together with MPX_TEST_FILTER that is how to debug.
  */
 #ifndef STEP_H
@@ -64,7 +65,7 @@ struct step {
 	void (*close)(struct world *w);
 	int waiters;
 	double seconds;	  /* that it takes, in the short form, as a multiple; 0: 1 */
-	bool varies;	  /* each victim has a path of its own: the longest of 20 counts */
+	bool varies;	  /* each victim has a path of its own: the longest of 12 counts */
 	bool late;	  /* the waiters are started by nudge: step_start_waiters */
 	size_t may_lose;  /* blocks */
 	const void *with; /* the program's own */
@@ -73,7 +74,7 @@ struct step {
 /* The scenario that is running, also in its children. */
 extern const struct step *step_now;
 
-/* Is this kill point at most 20 instructions before the last change of state? */
+/* Is this kill point at most 20 instructions before the first change of state? */
 extern bool step_near_change;
 
 /* A number that the seed chooses for this kill point. */

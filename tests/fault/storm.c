@@ -64,6 +64,17 @@ void storm_pause(uint64_t *seed)
 		longest_delay = delay;
 }
 
+unsigned storm_victim(uint64_t *seed, const pid_t *pids, unsigned n)
+{
+	uint64_t r = next_random(seed);
+	unsigned first = (unsigned)((r >> 32) % n);
+
+	for (unsigned i = 0; r % 4 && i < n; i++)
+		if (!asleep(pids[(first + i) % n]))
+			return (first + i) % n;
+	return first;
+}
+
 bool storm_late(void)
 {
 	return now() >= round_end;

@@ -23,6 +23,10 @@ void storm_run(const char *what, void (*round)(uint64_t *seed));
 /* Until 0.002 seconds: the random moment of a kill, not a wait for anything. */
 void storm_pause(uint64_t *seed);
 
+/* Who shall die: any of the n, or (three times of four) one that is not asleep, if one
+ * is found: it is more likely to be in the middle of something. */
+unsigned storm_victim(uint64_t *seed, const pid_t *pids, unsigned n);
+
 /* Has this round taken too long? A slow machine kills less. */
 bool storm_late(void);
 

@@ -3,6 +3,8 @@
  *
  * Every instruction of mpx_malloc and mpx_free: a kill loses the block in hand at
  * most, all other blocks stay what they are, and the heap goes on.
+ *
+ * Seen to fail with, in src/shm/heap.c: no rebuild() in lock().
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
@@ -171,12 +173,20 @@ static void after(struct world *w)
 #define MIB ((size_t)1 << 20)
 
 static const struct step steps[] = {
+	/* First, while no block has been lost: so slabs can become empty. */
+	{"free 8 bytes", make_and_take, NULL, give_back, CHECKS, ON(8, .n = 3, .leave = 3)},
+	{"free 100 bytes", make_and_take, NULL, give_back, CHECKS, ON(100, .n = 3, .leave = 3)},
+	{"free 16000 bytes, of a full slab", make_and_take, NULL, give_back, CHECKS,
+	 ON(16000, .n = 5, .leave = 5)},
+	{"free 16000 bytes, a slab goes", make_and_take, NULL, give_back, CHECKS,
+	 ON(16000, .n = 6, .leave = 2)},
+	{"free 70000 bytes", make_and_take, NULL, give_back, CHECKS, ON(70000, .n = 3, .leave = 2)},
 	{"double fault: malloc after malloc of 100 bytes", make_dead_allocation, NULL, allocate,
-	 CHECKS, .may_lose = 2, .varies = true, .seconds = 2, ON(100, .n = 3, .dead_until = 300)},
+	 CHECKS, .may_lose = 2, .varies = true, .seconds = 2, ON(100, .n = 3, .dead_until = 200)},
 	{"double fault: malloc after malloc, another slab", make_dead_allocation, NULL, allocate,
 	 CHECKS, .may_lose = 2, .varies = true, .seconds = 2, ON(16000, .n = 6, .dead_until = 800)},
 	{"double fault: malloc after free of 100 bytes", make_dead_free, NULL, allocate, CHECKS,
-	 .may_lose = 1, .varies = true, .seconds = 2, ON(100, .n = 3, .dead_until = 300)},
+	 .may_lose = 1, .varies = true, .seconds = 2, ON(100, .n = 3, .dead_until = 200)},
 	{"double fault: malloc after free of 70000 bytes", make_dead_free, NULL, allocate, CHECKS,
 	 .may_lose = 1, .varies = true, .seconds = 2, ON(70000, .n = 3, .dead_until = 300)},
 	{"malloc 8 bytes", make, NULL, allocate, CHECKS, .may_lose = 1, ON(8, .n = 3)},
@@ -188,13 +198,6 @@ static const struct step steps[] = {
 	{"malloc 70000 bytes", make, NULL, allocate, CHECKS, .may_lose = 1, ON(70000, .n = 3)},
 	{"calloc 70000 bytes", make, NULL, allocate_zeroed, CHECKS, .may_lose = 1,
 	 ON(70000, .n = 3)},
-	{"free 8 bytes", make_and_take, NULL, give_back, CHECKS, ON(8, .n = 3, .leave = 3)},
-	{"free 100 bytes", make_and_take, NULL, give_back, CHECKS, ON(100, .n = 3, .leave = 3)},
-	{"free 16000 bytes, of a full slab", make_and_take, NULL, give_back, CHECKS,
-	 ON(16000, .n = 5, .leave = 5)},
-	{"free 16000 bytes, a slab goes", make_and_take, NULL, give_back, CHECKS,
-	 ON(16000, .n = 6, .leave = 2)},
-	{"free 70000 bytes", make_and_take, NULL, give_back, CHECKS, ON(70000, .n = 3, .leave = 2)},
 	{"malloc and free 100 bytes", make, NULL, allocate_and_free, CHECKS, .may_lose = 1,
 	 ON(100, .n = 1)},
 	{"lock_new", make, NULL, make_lock, CHECKS, .may_lose = 1, ON(100, .n = 1)},

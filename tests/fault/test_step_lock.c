@@ -3,6 +3,9 @@
  *
  * Every instruction of Lock, RLock and a Value with its lock: whoever is killed
  * there, the others get the lock, one at a time, and are told if it was held.
+ *
+ * Seen to fail with, in src/shm/word.c: MPX__DIED not set in take_dead; "look" always
+ * false in acquire_slowly. In src/sync/rlock.c: depth++ instead of depth = 1.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"

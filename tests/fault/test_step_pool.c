@@ -4,6 +4,10 @@
  * Every instruction of who submits to a pool, closes or terminates it; of a worker
  * from when it wakes up until it is idle again; some of the supervisor while it
  * replaces a worker. The others get their results, or an error; nobody hangs.
+ *
+ * Seen to fail with, in src/pool/job.c: no rewind_cursor() in mpx__job_worker_died; no
+ * recover() in mpx__pool_lock. In src/pool/result.c: nobody asks
+ * mpx__pool_supervisor_died.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
@@ -272,7 +276,7 @@ static const struct step steps[] = {
 	 .seconds = 3, ON(.workers = 2, .slow = true)},
 	{"supervisor: replaces a worker", ask_who, .killed = nothing, .after = after,
 	 .whom = the_supervisor, .waiter = kill_worker_and_map, .waiters = 1, .seconds = 8,
-	 ON(.workers = 2, .n = 0)},
+	 ON(.workers = 1, .n = 0)},
 	{"map", make, NULL, submit_map, .killed = killed, .after = after, .seconds = 4,
 	 ON(.workers = 1, .n = 3)},
 	{"map, while others wait for theirs", make, NULL, submit_map, .killed = killed,

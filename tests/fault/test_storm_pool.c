@@ -6,9 +6,9 @@
  * no more fail than workers were killed; without .retries none begins twice, with
  * them no more begin than there are tasks and kills. No block is left.
  *
- * Seen to fail without, in src/pool/job.c: rewind_cursor in mpx__job_worker_died
- * (a chunk is never run: hangs); item++ in word_after_death (a task begins twice).
- * Kills and the long form: storm.h.
+ * Seen to fail with these broken in src/pool/job.c: rewind_cursor in
+ * mpx__job_worker_died (a chunk is never run); item++ in word_after_death (a task
+ * begins twice); one retry too many there. Kills and the long form: storm.h.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "storm.h"
