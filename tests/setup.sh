@@ -66,6 +66,11 @@ have_clang() { command -v clang >/dev/null 2>&1; }
 have_cxx() { command -v c++ >/dev/null 2>&1; }
 have_pkgconfig() { command -v pkg-config >/dev/null 2>&1; }
 have_valgrind() { command -v valgrind >/dev/null 2>&1; }
+have_spin() { command -v spin >/dev/null 2>&1; }
+have_tsan() {
+	echo 'int main(void) { return 0; }' >"$try_dir/try.c"
+	clang -fsanitize=thread -o "$try_dir/try" "$try_dir/try.c" >/dev/null 2>&1
+}
 
 # ---- Installing what is missing
 
@@ -84,6 +89,8 @@ package_of() {
 	cxx:apt-get:* | cxx:apk:*) echo g++ ;;
 	cxx:dnf:* | cxx:yum:* | cxx:zypper:*) echo gcc-c++ ;;
 	cxx:*) echo gcc ;;
+	tsan:apt-get:*) echo 'clang libclang-rt-14-dev' ;;
+	tsan:*) echo compiler-rt ;;
 	pkgconfig:pkg:* | pkgconfig:brew:* | pkgconfig:pacman:*) echo pkgconf ;;
 	pkgconfig:*) echo pkg-config ;;
 	*) echo "$1" ;;

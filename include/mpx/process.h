@@ -27,8 +27,9 @@
  * _exit with what the target returned (its low 8 bits, as for every process);
  * what it wrote to stdio is flushed, what the parent had written before is not
  * written twice, and the parent's atexit handlers do not run in it. (In a program
- * with threads, start() flushes stdout and stderr only, since another thread may be
- * blocked in any other FILE: flush those yourself, or they are written twice.)
+ * with threads, and on other systems than Linux, start() flushes stdout and stderr
+ * only, since a thread may be blocked in any other FILE: flush those yourself, or
+ * they are written twice.)
  *
  * The library waits for its own children only, by pid; it works beside other
  * code that forks and waits, also when the program ignores SIGCHLD.
@@ -61,12 +62,12 @@ typedef struct mpx_process mpx_process;
 typedef int mpx_target(void *args);
 
 typedef struct mpx_process_options {
-	size_t size;        /**< sizeof of this struct; filled in by mpx_process_new */
+	size_t size;	    /**< sizeof of this struct; filled in by mpx_process_new */
 	mpx_target *target; /**< required */
-	void *args;         /**< handed to target; yours, must be valid at start() */
+	void *args;	    /**< handed to target; yours, must be valid at start() */
 	const char *name;   /**< copied; default "Process-1", "Process-1:1" for a child of it */
-	bool daemon;        /**< at the parent's normal exit: terminated instead of joined */
-	bool orphan;        /**< goes on when the parent has ended; not in Python */
+	bool daemon;	    /**< at the parent's normal exit: terminated instead of joined */
+	bool orphan;	    /**< goes on when the parent has ended; not in Python */
 } mpx_process_options;
 
 /**
@@ -80,7 +81,7 @@ typedef struct mpx_process_options {
  */
 MPX_API mpx_process *mpx_process_create(const mpx_process_options *options);
 #ifndef __cplusplus
-#define mpx_process_new(...) \
+#define mpx_process_new(...)                                                                       \
 	mpx_process_create(&(mpx_process_options){.size = sizeof(mpx_process_options), __VA_ARGS__})
 #endif
 
@@ -165,7 +166,9 @@ MPX_API bool mpx_process_daemon(const mpx_process *p);
 
 /**
  * Process.sentinel: a file descriptor that polls readable (poll(2), POLLIN) once
- * the process has ended. It belongs to p; do not read or close it. Fails with
+ * the process has ended. It belongs to p; do not read or close it. (Where the system
+ * has no pidfd: once those that it made by a plain fork() have ended as well, or at
+ * once if it calls exec.) Fails with
  * ECHILD before start, EPERM, EMFILE. -1 with ENOTSUP for mpx_current_process.
  *
  * Threads: safe.
@@ -255,8 +258,8 @@ MPX_API size_t mpx_active_children(mpx_process **list, size_t max);
 /**
  * cpu_count(): how many processors this program may keep busy: the least of the
  * machine's, the scheduling affinity and the control groups' quota (rounded up),
- * at least 1. MPX_CPU_COUNT in the environment overrides it. Python's own
- * cpu_count knows nothing of quotas (python/cpython#149452).
+ * at least 1. (Affinity and quota: on Linux.) MPX_CPU_COUNT in the environment overrides it.
+ * Python's own cpu_count knows nothing of quotas (python/cpython#149452).
  *
  * Threads: safe.
  * Fork: safe.

@@ -93,7 +93,7 @@ void mpx__os_die_with_parent(pid_t parent, int link);
  * exit handlers that came from the parent. */
 void mpx__os_at_exit_first(void (*fn)(int status));
 
-/* Is the caller the only thread? When in doubt, says posix.c, it is. */
+/* Is the caller the only thread? False in doubt, and so always by posix.c. */
 bool mpx__os_single_threaded(void);
 
 /* A doorbell: a descriptor that any process can make readable that knows its

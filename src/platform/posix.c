@@ -220,7 +220,7 @@ void mpx__os_at_exit_first(void (*fn)(int status))
 
 bool mpx__os_single_threaded(void)
 {
-	return true;
+	return false;
 }
 
 /* --- doorbells ---------------------------------------------------------------- */

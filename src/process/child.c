@@ -142,17 +142,17 @@ static int prepare(struct birth *b, bool orphan)
 	return error;
 }
 
-/* What tells of the child's end. */
-static void watch(struct mpx__child *c, struct birth *b)
+/* What tells of the child's end, if the link does not. A child that is gone, and was
+ * reaped by somebody else, has none: a link whose other end is closed will do. */
+static void open_watch(struct mpx__child *c)
 {
-	close_if_open(&b->spare);
+	int pair[2];
+
 	c->watch = has_watches() ? mpx__os_watch(c->pid) : -1;
-	/* Gone and reaped by somebody already? Then a link whose other end is closed
-	 * stands for the watch. */
-	if (c->watch < 0 && b->link[0] < 0 && errno == ESRCH)
-		mpx__os_socketpair(b->link);
-	c->link = b->link[0];
-	close_if_open(&b->link[1]);
+	if (c->watch < 0 && c->link < 0 && errno == ESRCH && mpx__os_socketpair(pair) == 0) {
+		c->link = pair[0];
+		close(pair[1]);
+	}
 }
 
 /* Under the lock. */
@@ -180,7 +180,10 @@ static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool or
 	mpx__peer_set_pid(b.id, pid);
 	c->id = b.id;
 	c->pid = pid;
-	watch(c, &b);
+	close_if_open(&b.spare);
+	close_if_open(&b.link[1]);
+	c->link = b.link[0];
+	open_watch(c);
 	c->ended = c->known = false;
 	c->next = children;
 	children = c;
@@ -261,7 +264,7 @@ int mpx__child_sentinel(struct mpx__child *c)
 {
 	mpx__private_lock();
 	if (c->watch < 0 && c->link < 0) /* no descriptor was to be had for it so far */
-		c->watch = mpx__os_watch(c->pid);
+		open_watch(c);
 	mpx__private_unlock();
 	return c->watch >= 0 ? c->watch : c->link;
 }
