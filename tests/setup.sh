@@ -89,7 +89,7 @@ package_of() {
 	cxx:apt-get:* | cxx:apk:*) echo g++ ;;
 	cxx:dnf:* | cxx:yum:* | cxx:zypper:*) echo gcc-c++ ;;
 	cxx:*) echo gcc ;;
-	tsan:apt-get:*) echo 'clang libclang-rt-14-dev' ;;
+	tsan:apt-get:*) echo 'clang libclang-rt-dev' ;;
 	tsan:*) echo compiler-rt ;;
 	pkgconfig:pkg:* | pkgconfig:brew:* | pkgconfig:pacman:*) echo pkgconf ;;
 	pkgconfig:*) echo pkg-config ;;
