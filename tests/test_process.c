@@ -1488,6 +1488,38 @@ static void test_standard_input(void **state)
 	mpx_free(f.s);
 }
 
+/* ---- what a child does not inherit -------------------------------------- */
+
+static int count_descriptors(void *args)
+{
+	int *count = args;
+	*count = 0;
+	for (int fd = 0; fd < 256; fd++)
+		*count += fcntl(fd, F_GETFD) >= 0;
+	return 0;
+}
+
+/* Descriptors that tell of a sibling's end, or of its parent's, are not for others. */
+static void test_descriptors_of_siblings(void **state)
+{
+	(void)state;
+	enum { N = 3 };
+	struct shared *s = share();
+	int *counts = mpx_calloc(2, sizeof *counts);
+	mpx_process *p[N];
+	assert_non_null(counts);
+	assert_int_equal(child_run(count_descriptors, &counts[0]), 0);
+	for (int i = 0; i < N; i++)
+		p[i] = started(until_go, s);
+	assert_int_equal(child_run(count_descriptors, &counts[1]), 0);
+	s->go = 1;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(ended(p[i]), 7);
+	assert_int_equal(counts[1], counts[0]);
+	mpx_free(counts);
+	mpx_free(s);
+}
+
 /* ---- beside other code that forks and waits ---------------------------- */
 
 static int program_that_ignores(void *args)
@@ -2321,6 +2353,7 @@ int main(int argc, char **argv)
 		mpx_test(test_start_beside_a_blocked_reader),
 		mpx_test(test_atexit_only_in_the_parent),
 		mpx_test(test_standard_input),
+		mpx_test(test_descriptors_of_siblings),
 		mpx_test(test_sigchld_ignored),
 		mpx_test(test_stolen_statuses),
 		mpx_test(test_children_of_the_host),

@@ -1203,6 +1203,65 @@ static void test_signal_storm(void **state)
 	}
 }
 
+/* The dead holder's place in the family is given to a living process: the table has
+ * 4095, handed out in turn. Its lock is no less a dead one's. */
+static int return_at_once(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int wait_for_go(void *arg)
+{
+	atomic_int *go = arg;
+	while (!atomic_load(go))
+		nap();
+	return 0;
+}
+
+static int die_with_it(void *arg)
+{
+	if (mpx_lock_acquire(arg, 10) == 0)
+		raise(SIGKILL);
+	return 1;
+}
+
+static void run_through(mpx_target *target, void *arg)
+{
+	mpx_process *p = mpx_process_new(.target = target, .args = arg);
+	assert_non_null(p);
+	assert_ok(mpx_process_start(p));
+	assert_ok(mpx_process_join(p, 60));
+	assert_ok(mpx_process_free(p));
+}
+
+static void test_place_of_the_dead_taken(void **state)
+{
+	(void)state;
+	enum { PLACES = 4095, LIVING = 12 };
+	mpx_lock *l = mpx_lock_new();
+	atomic_int *go = mpx_calloc(1, sizeof *go);
+	mpx_process *p[LIVING];
+	assert_true(l && go);
+	run_through(die_with_it, l);
+	for (int i = 0; i < PLACES - LIVING / 2; i++)
+		run_through(return_at_once, NULL);
+	for (int i = 0; i < LIVING; i++) {
+		p[i] = mpx_process_new(.target = wait_for_go, .args = (void *)go);
+		assert_non_null(p[i]);
+		assert_ok(mpx_process_start(p[i]));
+	}
+	assert_fails(mpx_lock_acquire(l, 5), EOWNERDEAD);
+	assert_ok(mpx_lock_release(l));
+	atomic_store(go, 1);
+	for (int i = 0; i < LIVING; i++) {
+		assert_ok(mpx_process_join(p[i], 60));
+		assert_ok(mpx_process_free(p[i]));
+	}
+	mpx_lock_free(l);
+	mpx_free((void *)go);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1234,6 +1293,7 @@ int main(void)
 		mpx_test(test_lock_made_after_fork),
 		mpx_test(test_stopped_holder),
 		mpx_test(test_signal_storm),
+		mpx_test(test_place_of_the_dead_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
