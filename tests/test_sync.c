@@ -1262,6 +1262,58 @@ static void test_place_of_the_dead_taken(void **state)
 	mpx_free((void *)go);
 }
 
+/* A plain fork() that dies with the lock, and a living process that gets its pid
+ * (where we may choose pids: as root, on Linux). The pid alone would say it lives. */
+static int hold_and_die(void *arg)
+{
+	if (mpx_lock_acquire(arg, 10) == 0 || errno == EOWNERDEAD)
+		raise(SIGKILL);
+	return 1;
+}
+
+static int pause_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static bool next_pid_will_be(pid_t pid)
+{
+	FILE *f = fopen("/proc/sys/kernel/ns_last_pid", "w");
+	bool done = f && fprintf(f, "%d", (int)pid - 1) > 0;
+	return (!f || fclose(f) == 0) && done;
+}
+
+static void test_pid_reused(void **state)
+{
+	(void)state;
+	mpx_lock *l = mpx_lock_new();
+	pid_t dead = fork_child(hold_and_die, l), stranger = 0;
+	double born = now();
+	assert_int_equal(wait_child(dead), -SIGKILL);
+	while (now() < born + 0.05) /* times of birth are told in hundredths */
+		nap();
+	for (int i = 0; i < 50 && stranger != dead && next_pid_will_be(dead); i++) {
+		stranger = fork_child(pause_for_ever, NULL);
+		if (stranger != dead) {
+			kill(stranger, SIGKILL);
+			wait_child(stranger);
+		}
+	}
+	int rc = mpx_lock_acquire(l, 5), error = errno;
+	mpx_lock_release(l);
+	mpx_lock_free(l);
+	if (stranger == dead) {
+		kill(stranger, SIGKILL);
+		wait_child(stranger);
+	}
+	assert_true(rc == -1 && error == EOWNERDEAD);
+	if (stranger != dead)
+		skip();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1293,6 +1345,7 @@ int main(void)
 		mpx_test(test_lock_made_after_fork),
 		mpx_test(test_stopped_holder),
 		mpx_test(test_signal_storm),
+		mpx_test(test_pid_reused),
 		mpx_test(test_place_of_the_dead_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
