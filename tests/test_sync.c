@@ -1244,8 +1244,15 @@ static void test_place_of_the_dead_taken(void **state)
 	mpx_process *p[LIVING];
 	assert_true(l && go);
 	run_through(die_with_it, l);
-	for (int i = 0; i < PLACES - LIVING / 2; i++)
+	double begin = now();
+	for (int i = 0; i < PLACES - LIVING / 2; i++) {
 		run_through(return_at_once, NULL);
+		if (now() < begin + 30)
+			continue;
+		mpx_lock_free(l); /* too slow for that, under valgrind for example */
+		mpx_free((void *)go);
+		skip();
+	}
 	for (int i = 0; i < LIVING; i++) {
 		p[i] = mpx_process_new(.target = wait_for_go, .args = (void *)go);
 		assert_non_null(p[i]);
