@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * multiprocessing.RLock: an owner word, and who in the process holds it. thread
- * and depth mean something only while the word names the process that wrote them.
+ * multiprocessing.RLock: an owner word, and which thread of the family holds it. To
+ * all others, thread says only that it is not theirs; depth is the holder's own.
  */
 #include "sync/rlock.h"
 
 #include "base/deadline.h"
+#include "shm/peers.h"
 #include "shm/word.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <mpx/sync.h>
 
-/* A number that no other thread of this process has or will have. */
+/* A number that no other thread of the family has: only this thread writes it, when
+ * it holds the lock, and takes it away before it releases. */
 static uint64_t this_thread(void)
 {
-	static _Atomic uint64_t last;
-	static _Thread_local uint64_t number;
+	static _Atomic uint32_t last;
+	static _Thread_local uint32_t number;
 
 	if (!number)
 		number = atomic_fetch_add(&last, 1) + 1;
-	return number;
+	return (uint64_t)mpx__self() << 32 | number;
 }
 
 static bool is_rlock(const mpx_rlock *l)
@@ -31,7 +33,7 @@ static bool is_rlock(const mpx_rlock *l)
 
 static bool is_mine(mpx_rlock *l)
 {
-	return mpx__word_mine(&l->word) && atomic_load(&l->thread) == this_thread();
+	return atomic_load(&l->thread) == this_thread();
 }
 
 mpx_rlock *mpx_rlock_new(void)
