@@ -6,6 +6,7 @@
 #include "ipc/queue.h"
 
 #include "base/deadline.h"
+#include "base/options.h"
 #include "shm/family.h"
 #include "shm/word.h"
 #include "sync/eventcount.h"
@@ -519,12 +520,7 @@ mpx_queue *mpx_queue_create(const mpx_queue_options *options)
 	struct mpx__ring *ring;
 	mpx_queue *q;
 
-	if (!options || options->size < sizeof o.size) {
-		errno = EINVAL;
-		return NULL;
-	}
-	memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-	if (o.maxsize > INT32_MAX) {
+	if (!mpx__options(&o, sizeof o, options) || o.maxsize > INT32_MAX) {
 		errno = EINVAL;
 		return NULL;
 	}

@@ -5,6 +5,7 @@
  * copies of the inputs and outputs that are not in the family's heap already.
  */
 #include "base/deadline.h"
+#include "base/options.h"
 #include "pool/pool.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
@@ -64,10 +65,8 @@ static size_t choose_chunksize(mpx_pool *pool, size_t n, size_t wish)
 static int complete_options(mpx_pool *pool, const mpx_task_options *given, mpx_task_options *o)
 {
 	memset(o, 0, sizeof *o);
-	if (given && given->size < sizeof given->size)
+	if (given && !mpx__options(o, sizeof *o, given))
 		return EINVAL;
-	if (given)
-		memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
 	if (!(o->timeout >= 0) || o->retries < -1 || o->retries > MPX__RETRIES_MAX)
 		return EINVAL;
 	if (o->retries == 0)

@@ -6,13 +6,13 @@
 #include "pool/pool.h"
 
 #include "base/deadline.h"
+#include "base/options.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
 
 #include <errno.h>
 #include <mpx/process.h>
 #include <signal.h>
-#include <string.h>
 
 enum { WORKERS_MAX = 1024, SPARE_INITIALIZERS = 3 };
 
@@ -66,11 +66,10 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	mpx_pool *pool;
 	int error;
 
-	if (!options || options->size < sizeof o.size) {
+	if (!mpx__options(&o, sizeof o, options)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
 	if (o.processes == 0) {
 		o.processes = mpx_cpu_count();
 		if (o.processes > WORKERS_MAX)

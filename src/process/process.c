@@ -6,6 +6,7 @@
  */
 #include "process/process.h"
 #include "base/deadline.h"
+#include "base/options.h"
 #include "process/child.h"
 #include "shm/family.h"
 #include "shm/object.h"
@@ -83,9 +84,7 @@ mpx_process *mpx_process_create(const mpx_process_options *options)
 	mpx_process_options o = {0};
 	mpx_process *p;
 
-	if (options && options->size >= sizeof o.size)
-		memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-	if (!o.target) {
+	if (!mpx__options(&o, sizeof o, options) || !o.target) {
 		errno = EINVAL;
 		return NULL;
 	}
