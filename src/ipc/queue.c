@@ -26,6 +26,18 @@ static bool is_queue(const mpx_queue *q)
 	return mpx__object_is(q, sizeof *q, MPX__QUEUE);
 }
 
+/* Can a call go on with these? If so, its deadline; otherwise false, with EINVAL. */
+static bool usable(const mpx_queue *q, const void *buf, size_t size, double timeout,
+		   int64_t *deadline)
+{
+	if (!is_queue(q))
+		return false;
+	if (mpx__deadline(timeout, deadline) == 0 && (buf || !size))
+		return true;
+	errno = EINVAL;
+	return false;
+}
+
 static int fail(int error)
 {
 	errno = error;
@@ -318,11 +330,8 @@ int mpx_queue_put(mpx_queue *q, const void *msg, size_t size, double timeout)
 	void *block = NULL;
 	int error;
 
-	if (!is_queue(q))
+	if (!usable(q, msg, size, timeout, &deadline))
 		return -1;
-	error = mpx__deadline(timeout, &deadline);
-	if (error || (!msg && size))
-		return fail(EINVAL);
 	if (q->limit && size > q->limit)
 		return fail(EMSGSIZE);
 	if (size > MPX__RING_INLINE) {
@@ -453,11 +462,8 @@ ssize_t mpx_queue_get(mpx_queue *q, void *buf, size_t cap, double timeout)
 	size_t size;
 	int error;
 
-	if (!is_queue(q))
+	if (!usable(q, buf, cap, timeout, &deadline))
 		return -1;
-	error = mpx__deadline(timeout, &deadline);
-	if (error || (!buf && cap))
-		return fail(EINVAL);
 	error = get(q, buf, cap, false, deadline, &size);
 	return error ? fail(error) : (ssize_t)size;
 }
@@ -468,11 +474,9 @@ ssize_t mpx_queue_next_size(mpx_queue *q, double timeout)
 	size_t size;
 	int error;
 
-	if (!is_queue(q))
+	if (!usable(q, NULL, 0, timeout, &deadline))
 		return -1;
-	error = mpx__deadline(timeout, &deadline);
-	if (!error)
-		error = get(q, NULL, 0, true, deadline, &size);
+	error = get(q, NULL, 0, true, deadline, &size);
 	return error ? fail(error) : (ssize_t)size;
 }
 
