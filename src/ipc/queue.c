@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * multiprocessing.Queue. See queue.h for who writes what.
+ * multiprocessing.Queue: put, get and the rest. See queue.h for who writes what, and
+ * queue_recover.c for what the notes are good for.
  */
 #include "ipc/queue.h"
 
@@ -16,10 +17,6 @@
 
 /* Units of the first ring and of those that follow when it has become too small. */
 enum { FIRST_UNITS = 8192, NEXT_UNITS = 131072 };
-
-/* What stands above has happened before what stands below, for whoever looks after
- * this process was killed in between. (To the living, the commits speak.) */
-#define THEN atomic_signal_fence(memory_order_seq_cst)
 
 static bool is_queue(const mpx_queue *q)
 {
@@ -44,37 +41,6 @@ static int fail(int error)
 	return -1;
 }
 
-static uint64_t tag_of(mpx_queue *q)
-{
-	return (uint64_t)(uintptr_t)q;
-}
-
-/* --- notes ------------------------------------------------------------------------ */
-
-static void note(struct mpx__note *n, void *block)
-{
-	n->serial = mpx__heap_serial(block);
-	THEN;
-	atomic_store_explicit(&n->block, block, memory_order_relaxed);
-	THEN;
-}
-
-static void forget(struct mpx__note *n)
-{
-	THEN;
-	atomic_store_explicit(&n->block, NULL, memory_order_relaxed);
-}
-
-/* Frees what is noted if it still is the queue's; then forgets it. */
-static void free_noted(mpx_queue *q, struct mpx__note *n)
-{
-	void *block = atomic_load_explicit(&n->block, memory_order_relaxed);
-
-	if (block)
-		mpx__heap_free_noted(block, tag_of(q), n->serial);
-	forget(n);
-}
-
 /* --- rings ------------------------------------------------------------------------- */
 
 static struct mpx__ring *new_ring(uint32_t units, uint32_t count)
@@ -94,105 +60,11 @@ static void free_left_rings(mpx_queue *q)
 	while (q->p.oldest != atomic_load(&q->c.ring)) {
 		struct mpx__ring *ring = q->p.oldest;
 
-		note(&q->p.left_ring, ring);
+		mpx__queue_note(&q->p.left_ring, ring);
 		q->p.oldest = atomic_load(&ring->next);
-		THEN;
-		free_noted(q, &q->p.left_ring);
+		MPX__THEN;
+		mpx__queue_free_noted(q, &q->p.left_ring);
 	}
-}
-
-/* --- recovery ------------------------------------------------------------------------ */
-
-/* The holder of the producers' guard died. A put is committed once the ring's tail
- * has moved or the fresh ring is linked; before that it never was. */
-static void recover_producers(mpx_queue *q)
-{
-	struct mpx__queue_producers *p = &q->p;
-	struct mpx__ring *fresh = atomic_load(&p->fresh_ring.block);
-
-	if (atomic_load(&p->left_ring.block) == p->oldest)
-		forget(&p->left_ring);
-	else
-		free_noted(q, &p->left_ring);
-	if (fresh && p->ring != fresh && atomic_load(&p->ring->next) == fresh)
-		p->ring = fresh;
-	if (fresh && p->ring == fresh) {
-		forget(&p->fresh_ring);
-		forget(&p->message);
-	} else if (atomic_load(&p->ring->tail) != p->tail_before) {
-		forget(&p->message);
-	} else {
-		atomic_store(&p->bytes, p->bytes_before);
-		free_noted(q, &p->message);
-		free_noted(q, &p->fresh_ring);
-	}
-	atomic_store(&p->count, mpx__position_count(atomic_load(&p->ring->tail)));
-	mpx__word_consistent(&p->guard);
-	mpx__event_post(&q->items, true);
-}
-
-/* The holder of the consumers' guard died. A get is committed once head has moved;
- * then its block is the queue's to free, unless it was the dead one's already. */
-static void recover_consumers(mpx_queue *q)
-{
-	struct mpx__queue_consumers *c = &q->c;
-	uint64_t head = atomic_load(&atomic_load(&c->ring)->head);
-
-	if (head == c->head_before) {
-		forget(&c->message);
-	} else {
-		free_noted(q, &c->message);
-		atomic_store(&c->bytes, c->bytes_after);
-	}
-	atomic_store(&c->count, mpx__position_count(head));
-	mpx__word_consistent(&c->guard);
-	mpx__event_post(&q->space, true);
-}
-
-/* A guard is held for moments: even who does not want to wait waits for that. */
-static int take_guard(_Atomic uint32_t *guard, int64_t deadline)
-{
-	int error = mpx__word_acquire(guard, deadline);
-
-	if (error == ETIMEDOUT && deadline == 0)
-		error = mpx__word_acquire(guard, mpx__os_now() + 20000000);
-	return error;
-}
-
-int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline)
-{
-	int error = take_guard(&q->p.guard, deadline);
-
-	if (error != EOWNERDEAD)
-		return error;
-	recover_producers(q);
-	return 0;
-}
-
-static int guard_consumers(mpx_queue *q, int64_t deadline)
-{
-	int error = take_guard(&q->c.guard, deadline);
-
-	if (error != EOWNERDEAD)
-		return error;
-	recover_consumers(q);
-	return 0;
-}
-
-static bool holder_is_dead(_Atomic uint32_t *guard)
-{
-	uint32_t holder = atomic_load(guard) & MPX__OWNER;
-
-	return holder && holder != mpx__self() && mpx__peer_dead(holder);
-}
-
-/* Who was killed between a commit and its count has left the count behind. */
-static void bring_up_to_date(mpx_queue *q)
-{
-	if (holder_is_dead(&q->p.guard) && mpx__queue_guard_producers(q, 0) == 0)
-		mpx__word_release(&q->p.guard);
-	if (holder_is_dead(&q->c.guard) && guard_consumers(q, 0) == 0)
-		mpx__word_release(&q->c.guard);
 }
 
 /* --- waiting -------------------------------------------------------------------------- */
@@ -251,12 +123,12 @@ static int append_to_fresh_ring(mpx_queue *q, const void *msg, size_t size, void
 	ring->serial = mpx__heap_serial(ring);
 	mpx__ring_write(ring, msg, size, block, &tail);
 	mpx__ring_commit(ring, tail);
-	note(&q->p.fresh_ring, ring);
-	mpx__heap_retag(ring, mpx__self(), tag_of(q));
+	mpx__queue_note(&q->p.fresh_ring, ring);
+	mpx__heap_retag(ring, mpx__self(), mpx__queue_tag(q));
 	atomic_store_explicit(&last->next, ring, memory_order_release); /* commits */
-	THEN;
+	MPX__THEN;
 	q->p.ring = ring;
-	forget(&q->p.fresh_ring);
+	mpx__queue_forget(&q->p.fresh_ring);
 	free_left_rings(q);
 	return 0;
 }
@@ -273,13 +145,13 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 	if (error)
 		return error;
 	p->bytes_before = atomic_load_explicit(&p->bytes, memory_order_relaxed);
-	THEN;
+	MPX__THEN;
 	p->tail_before = atomic_load_explicit(&p->ring->tail, memory_order_relaxed);
 	if (block) {
-		note(&p->message, block);
-		mpx__heap_retag(block, mpx__self(), tag_of(q));
+		mpx__queue_note(&p->message, block);
+		mpx__heap_retag(block, mpx__self(), mpx__queue_tag(q));
 	}
-	THEN;
+	MPX__THEN;
 	atomic_store_explicit(&p->bytes, p->bytes_before + size, memory_order_relaxed);
 	if (mpx__ring_write(p->ring, msg, size, block, &tail))
 		mpx__ring_commit(p->ring, tail);
@@ -288,13 +160,13 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 	if (error) {
 		atomic_store_explicit(&p->bytes, p->bytes_before, memory_order_relaxed);
 		if (block)
-			mpx__heap_retag(block, tag_of(q), mpx__self());
+			mpx__heap_retag(block, mpx__queue_tag(q), mpx__self());
 	} else {
 		atomic_store_explicit(&p->count, mpx__position_count(p->tail_before) + 1,
 				      memory_order_release);
 	}
 	if (block)
-		forget(&p->message);
+		mpx__queue_forget(&p->message);
 	return error;
 }
 
@@ -316,7 +188,7 @@ static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t 
 		mpx__word_release(&q->p.guard);
 		if (error != ETIMEDOUT)
 			return error;
-		bring_up_to_date(q);
+		mpx__queue_catch_up(q);
 		if (may_put(q, size))
 			continue;
 		if (!wait_until(q, may_put, size, &q->space, &slice, deadline))
@@ -364,7 +236,7 @@ static bool find_oldest(mpx_queue *q, struct mpx__record *record)
 		if (!next)
 			return false;
 		q->c.head_before = atomic_load(&next->head);
-		THEN;
+		MPX__THEN;
 		atomic_store(&q->c.ring, next);
 	}
 }
@@ -377,18 +249,18 @@ static void take(mpx_queue *q, const struct mpx__record *record)
 	struct mpx__ring *ring = atomic_load_explicit(&c->ring, memory_order_relaxed);
 
 	c->head_before = atomic_load_explicit(&ring->head, memory_order_relaxed);
-	THEN;
+	MPX__THEN;
 	c->bytes_after = atomic_load_explicit(&c->bytes, memory_order_relaxed) + record->size;
 	if (record->block)
-		note(&c->message, record->block);
-	THEN;
+		mpx__queue_note(&c->message, record->block);
+	MPX__THEN;
 	mpx__ring_take(ring, record); /* commits */
-	THEN;
+	MPX__THEN;
 	atomic_store_explicit(&c->bytes, c->bytes_after, memory_order_relaxed);
 	atomic_store_explicit(&c->count, mpx__position_count(record->after), memory_order_release);
 	if (record->block) {
-		mpx__heap_retag(record->block, tag_of(q), mpx__self());
-		forget(&c->message);
+		mpx__heap_retag(record->block, mpx__queue_tag(q), mpx__self());
+		mpx__queue_forget(&c->message);
 	}
 }
 
@@ -410,7 +282,7 @@ static int get(mpx_queue *q, void *buf, size_t cap, bool peek, int64_t deadline,
 
 	for (;;) {
 		bool closed = atomic_load(&q->closed), found;
-		int error = guard_consumers(q, deadline);
+		int error = mpx__queue_guard_consumers(q, deadline);
 
 		if (error)
 			return error;
@@ -486,7 +358,7 @@ ssize_t mpx_queue_qsize(mpx_queue *q)
 {
 	if (!is_queue(q))
 		return -1;
-	bring_up_to_date(q);
+	mpx__queue_catch_up(q);
 	return (ssize_t)mpx__queue_count(q);
 }
 
@@ -536,7 +408,7 @@ mpx_queue *mpx_queue_create(const mpx_queue_options *options)
 		mpx__object_free(q);
 		return NULL;
 	}
-	mpx__heap_retag(ring, mpx__self(), tag_of(q));
+	mpx__heap_retag(ring, mpx__self(), mpx__queue_tag(q));
 	q->maxsize = (uint32_t)o.maxsize;
 	q->limit = o.bytes;
 	q->serial = mpx__heap_serial(q);
@@ -555,7 +427,7 @@ void mpx_queue_free(mpx_queue *q)
 	mpx__queue_unwatch(q);
 	/* If somebody died inside, this puts things right first. */
 	mpx__queue_guard_producers(q, mpx__os_now() + 1000000000);
-	guard_consumers(q, mpx__os_now() + 1000000000);
+	mpx__queue_guard_consumers(q, mpx__os_now() + 1000000000);
 	while (find_oldest(q, &record)) {
 		take(q, &record);
 		if (record.block)
@@ -563,7 +435,7 @@ void mpx_queue_free(mpx_queue *q)
 	}
 	for (ring = q->p.oldest; ring; ring = next) {
 		next = atomic_load(&ring->next);
-		mpx__heap_free(ring, tag_of(q));
+		mpx__heap_free(ring, mpx__queue_tag(q));
 	}
 	mpx__object_free(q);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * The queue's layout in shared memory, for queue.c (messages) and queue_poll.c
- * (descriptors).
+ * The queue's layout in shared memory, for queue.c (messages), queue_recover.c
+ * (deaths) and queue_poll.c (descriptors).
  *
  * A chain of rings. Producers write to the last one under their guard, consumers
  * read the first one under theirs; one producer and one consumer never meet.
@@ -10,14 +10,15 @@
  * consumers have left are freed by whoever holds the producers' guard.
  *
  * Each side notes under its guard what it is about to do, so that the next holder
- * can finish or undo it when this one dies: see recover_* in queue.c. A block
- * that holds a large message is tagged with its producer's id, then with the
- * queue's address (before it is committed), then with its consumer's id.
+ * can finish or undo it when this one dies: see queue_recover.c. A block that holds
+ * a large message is tagged with its producer's id, then with the queue's address
+ * (before it is committed), then with its consumer's id.
  */
 #ifndef MPX_IPC_QUEUE_H
 #define MPX_IPC_QUEUE_H
 
 #include "ipc/ring.h"
+#include "shm/heap.h"
 #include "shm/object.h"
 
 #include <mpx/queue.h>
@@ -81,8 +82,39 @@ static inline uint32_t mpx__queue_count(mpx_queue *q)
 	return atomic_load(&q->p.count) - atomic_load(&q->c.count);
 }
 
-/* The producers' guard, put right if its holder died; 0 or an errno value. */
+/* The tag of blocks that the queue keeps. */
+static inline uint64_t mpx__queue_tag(mpx_queue *q)
+{
+	return (uint64_t)(uintptr_t)q;
+}
+
+/* What stands above has happened before what stands below, for whoever looks after
+ * this process was killed in between. (To the living, the commits speak.) */
+#define MPX__THEN atomic_signal_fence(memory_order_seq_cst)
+
+static inline void mpx__queue_note(struct mpx__note *n, void *block)
+{
+	n->serial = mpx__heap_serial(block);
+	MPX__THEN;
+	atomic_store_explicit(&n->block, block, memory_order_relaxed);
+	MPX__THEN;
+}
+
+static inline void mpx__queue_forget(struct mpx__note *n)
+{
+	MPX__THEN;
+	atomic_store_explicit(&n->block, NULL, memory_order_relaxed);
+}
+
+/* Frees what is noted if it still is the queue's; then forgets it. */
+void mpx__queue_free_noted(mpx_queue *q, struct mpx__note *n);
+
+/* The guard, put right if its holder died; 0 or an errno value. */
 int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline);
+int mpx__queue_guard_consumers(mpx_queue *q, int64_t deadline);
+
+/* Who was killed between a commit and its count has left the count behind. */
+void mpx__queue_catch_up(mpx_queue *q);
 
 /* Under the producers' guard, before a put or close is committed: rings the
  * doorbells of those who poll. 0, or why not all could be rung. */

@@ -6,11 +6,11 @@
  * the victim's hands at most once; counts and limits are what they were; no block of
  * the heap is lost.
  *
- * Seen to fail with, among others, in src/ipc/queue.c: free_noted(q, &p->message),
- * (&p->fresh_ring) or (&c->message) made forget() in recover_*; p->bytes_before or
- * c->bytes_after not restored there; left_ring only forgotten; fresh ring not taken
- * over ("p->ring = fresh"); bring_up_to_date() not called. In src/ipc/ring.c: tail
- * stored before the record is written. In src/shm/peers.c: no mpx__heap_sweep(id).
+ * Seen to fail with, among others, in src/ipc/queue_recover.c: p->message,
+ * p->fresh_ring or c->message forgotten, not freed; p->bytes_before or c->bytes_after
+ * not restored; left_ring only forgotten; fresh ring not taken over ("p->ring =
+ * fresh"); no mpx__queue_catch_up() in queue.c. In src/ipc/ring.c: tail stored before
+ * the record is written. In src/shm/peers.c: no mpx__heap_sweep(id).
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"

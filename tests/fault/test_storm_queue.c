@@ -10,9 +10,9 @@
  * order; no stall; no block is left. The same with SIGSTOP and SIGCONT in place of
  * kills: nothing at all is lost.
  *
- * Seen to fail with these broken in src/ipc/queue.c: head compared with head_before
- * in recover_consumers (members wait for ever); free_noted there (long form: a block
- * is left). Kills and the long form: storm.h.
+ * Seen to fail with these broken in src/ipc/queue_recover.c: head compared with
+ * head_before in recover_consumers (members wait for ever); mpx__queue_free_noted
+ * there (long form: a block is left). Kills and the long form: storm.h.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "storm.h"
