@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * ring.pml - put and get of src/ipc/queue.c, recovery of queue_recover.c: two producers
- * with PUTS messages each, CONSUMERS consumers, a ring of ROOM records, every message in
- * a block of its own; up to KILLS of them are killed, each at any step. A block's tag says whose it is:
- * its producer's, then the queue's, then its consumer's; 0 is free.
+ * ring.pml - put and get of src/ipc/queue.c, recovery of queue_recover.c: two
+ * producers with PUTS messages each, CONSUMERS consumers, a ring of ROOM records, every
+ * message in a block of its own; up to KILLS of them are killed, each at any step. A
+ * block's tag says whose it is: its producer's, then the queue's, then its consumer's;
+ * 0 is free.
  *
  *   - what was put is got once, unless a killed consumer had it; what was got had
  *     been put, or its put was under way when its producer was killed, or ran on;
