@@ -286,4 +286,18 @@ static inline void child_works(void)
 	tolerated = saved;
 }
 
+/* What a call may fail with when there are no more processes, memory or descriptors. */
+static const int errors_of_limits[] = {EAGAIN, ENOMEM, EMFILE, 0};
+
+/* The soft limit; the one before. */
+static inline rlim_t set_limit(int resource, rlim_t n)
+{
+	struct rlimit limit;
+	child_check(getrlimit(resource, &limit) == 0);
+	rlim_t old = limit.rlim_cur;
+	limit.rlim_cur = n > limit.rlim_max ? limit.rlim_max : n;
+	child_check(setrlimit(resource, &limit) == 0);
+	return old;
+}
+
 #endif

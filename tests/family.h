@@ -178,6 +178,13 @@ static inline int exec_anew(void *arg)
 	return 99;
 }
 
+static inline int run_anew(const char *program, const char *what, const char *heap,
+			   rlim_t address_space)
+{
+	struct anew a = {program, what, heap, address_space};
+	return run_child(exec_anew, &a);
+}
+
 #ifdef __has_feature
 #define FAMILY_HAS_FEATURE(x) __has_feature(x)
 #else

@@ -485,8 +485,7 @@ static int program_small_heap(void)
 static void test_no_memory(void **state)
 {
 	(void)state;
-	struct anew a = {self, "small-heap", "16M", 0};
-	assert_int_equal(run_child(exec_anew, &a), 0);
+	assert_int_equal(run_anew(self, "small-heap", "16M", 0), 0);
 }
 
 int main(int argc, char **argv)

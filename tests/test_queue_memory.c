@@ -281,28 +281,22 @@ static int program_no_room_for_a_queue(void)
 	return 0;
 }
 
-static int run_anew(const char *what, const char *heap, rlim_t address_space)
-{
-	struct anew a = {self, what, heap, address_space};
-	return run_child(exec_anew, &a);
-}
-
 static void test_full_heap(void **state)
 {
 	(void)state;
-	assert_int_equal(run_anew("full-heap", "16M", 0), 0);
+	assert_int_equal(run_anew(self, "full-heap", "16M", 0), 0);
 }
 
 static void test_full_heap_retry(void **state)
 {
 	(void)state;
-	assert_int_equal(run_anew("full-heap-retry", "16M", 0), 0);
+	assert_int_equal(run_anew(self, "full-heap-retry", "16M", 0), 0);
 }
 
 static void test_no_room_for_a_queue(void **state)
 {
 	(void)state;
-	assert_int_equal(run_anew("no-room", "16M", 0), 0);
+	assert_int_equal(run_anew(self, "no-room", "16M", 0), 0);
 }
 
 /* ---- in a small address space ------------------------------------------ */
@@ -331,10 +325,10 @@ static void test_little_address_space(void **state)
 	(void)state;
 	if (SANITIZED)
 		skip();
-	assert_int_equal(run_anew("little-space", NULL, (rlim_t)2 << 30), 0);
-	assert_int_equal(run_anew("little-space", NULL, (rlim_t)300 << 20), 0);
+	assert_int_equal(run_anew(self, "little-space", NULL, (rlim_t)2 << 30), 0);
+	assert_int_equal(run_anew(self, "little-space", NULL, (rlim_t)300 << 20), 0);
 	/* Where not even this can be had, it is ENOMEM and no crash. */
-	int code = run_anew("little-space", NULL, (rlim_t)32 << 20);
+	int code = run_anew(self, "little-space", NULL, (rlim_t)32 << 20);
 	assert_true(code == 0 || code == 3);
 }
 

@@ -306,16 +306,10 @@ static void test_children_ignored(void **state)
 	scenario_in_family("pool-ignored");
 }
 
-static int run_anew(const char *what)
-{
-	struct anew a = {self, what, NULL, 0};
-	return run_child(exec_anew, &a);
-}
-
 static void test_first_use(void **state)
 {
 	(void)state;
-	assert_int_equal(run_anew("first-use"), 0);
+	assert_int_equal(run_anew(self, "first-use", NULL, 0), 0);
 }
 
 /* ---- systems that lack something ---------------------------------------- */
@@ -388,7 +382,7 @@ static void systems_without(int first, int last)
 {
 	int bad = 0;
 	for (int i = first; i <= last; i++) {
-		int code = run_anew(systems[i].name);
+		int code = run_anew(self, systems[i].name, NULL, 0);
 		if (code != 0)
 			print_message("%s: %d\n", systems[i].name, code);
 		bad += code != 0 && code != 77;
