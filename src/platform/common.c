@@ -99,6 +99,14 @@ int mpx__os_poll_readable(int fd, int64_t deadline)
 	}
 }
 
+void mpx__os_bell_drain(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+}
+
 void mpx__os_stdin_null(void)
 {
 	int fd;

@@ -322,14 +322,6 @@ int mpx__os_bell_ring(uint64_t address, int through)
 	return error;
 }
 
-void mpx__os_bell_drain(int fd)
-{
-	char byte;
-
-	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
-		;
-}
-
 /* --- processors ---------------------------------------------------------------
  * A quota may stand at any level of the control group's path, and the tightest one
  * counts (libuv does it so; Go 1.25 looks at the leaf only, golang/go#81180). */

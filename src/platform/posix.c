@@ -278,14 +278,6 @@ int mpx__os_bell_ring(uint64_t address, int through)
 	return error;
 }
 
-void mpx__os_bell_drain(int fd)
-{
-	char byte;
-
-	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
-		;
-}
-
 /* --- processors ---------------------------------------------------------------- */
 
 int mpx__os_cpu_count(void)
