@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * Runs of pages, and blocks in slabs. Only the functions of "truth" write what
- * recovery relies on; see heap.h.
+ * Blocks: large ones are runs of pages (pages.h), small ones stand in slabs. Which of
+ * a slab's are taken is truth, which slabs have room is index; see heap.h.
  */
 #include "shm/heap.h"
 
 #include "platform/platform.h"
 #include "shm/bitmap.h"
 #include "shm/family.h"
+#include "shm/pages.h"
 #include "shm/word.h"
 
 #include <errno.h>
@@ -43,31 +44,6 @@ struct slab {
 
 _Static_assert(sizeof(struct header) == 16, "blocks are aligned to 16");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "words must be lock-free to be shared");
-
-static struct mpx__heap *heap(void)
-{
-	return &mpx__family_base->heap;
-}
-
-static void *page_address(uint32_t page)
-{
-	return heap()->base + (size_t)page * MPX__PAGE;
-}
-
-static uint32_t page_of(const void *p)
-{
-	return (uint32_t)((size_t)((const char *)p - heap()->base) / MPX__PAGE);
-}
-
-static uint32_t head_kind(uint64_t head)
-{
-	return (uint32_t)(head >> 32);
-}
-
-static uint32_t head_length(uint64_t head)
-{
-	return (uint32_t)head;
-}
 
 static struct header *header_of(void *block)
 {
@@ -141,66 +117,13 @@ static void partial_remove(struct slab *slab)
 		slab_at(slab->next)->prev = slab->prev;
 }
 
-/* --- the index of pages ------------------------------------------------------------ */
-
-static void index_take(uint32_t page, uint32_t n)
-{
-	uint32_t dirty = bit_count(heap()->dirty, page, n);
-
-	bit_fill(heap()->used, page, n, true);
-	bit_fill(heap()->dirty, page, n, false);
-	heap()->dirty_pages -= dirty;
-	heap()->used_pages += n;
-}
-
-static void index_give(uint32_t page, uint32_t n)
-{
-	bit_fill(heap()->used, page, n, false);
-	bit_fill(heap()->dirty, page, n, true);
-	heap()->dirty_pages += n;
-	heap()->used_pages -= n;
-	if (page < heap()->lowest)
-		heap()->lowest = page;
-}
-
-/* Gives all free pages back to the system. */
-static void purge(void)
-{
-	struct mpx__heap *h = heap();
-	uint32_t page = 0, end;
-
-	for (; (page = bit_find(h->dirty, page, h->top, true)) < h->top; page = end) {
-		end = bit_find(h->dirty, page, h->top, false);
-		if (!mpx__os_discard(page_address(page), (size_t)(end - page) * MPX__PAGE)) {
-			h->keeps = true;
-			return;
-		}
-		bit_fill(h->dirty, page, end - page, false);
-		h->dirty_pages -= end - page;
-	}
-}
-
-/* 16 MiB, or a quarter of what is in use, are kept for the next who asks. */
-static void purge_if_much(void)
-{
-	struct mpx__heap *h = heap();
-	uint64_t quarter = h->used_pages / 4;
-
-	if (!h->keeps && h->dirty_pages > (quarter > 4096 ? quarter : 4096))
-		purge();
-}
-
 /* Makes all of the index from the truth. */
 static void rebuild(void)
 {
 	struct mpx__heap *h = heap();
 	uint32_t page = 0;
 
-	bit_fill(h->used, 0, h->top, false);
-	bit_fill(h->dirty, 0, h->top, true);
-	h->dirty_pages = h->top;
-	h->used_pages = 0;
-	h->lowest = 0;
+	mpx__pages_rebuild();
 	memset(h->partial, 0, sizeof h->partial);
 	while (page < h->top) {
 		uint64_t head = atomic_load(&h->head[page]);
@@ -212,8 +135,6 @@ static void rebuild(void)
 			if (slab->free)
 				partial_add(slab);
 		}
-		if (head)
-			index_take(page, head_length(head));
 		page += head ? head_length(head) : 1;
 	}
 }
@@ -238,38 +159,7 @@ static void unlock(void)
 	mpx__word_release(&heap()->lock);
 }
 
-/* --- runs of pages ------------------------------------------------------------------ */
-
-/* The first free run of n pages that starts at a multiple of align; ~0 if none. */
-static uint32_t find_run(uint32_t n, uint32_t align)
-{
-	struct mpx__heap *h = heap();
-	uint32_t page = bit_find(h->used, h->lowest, h->top, false);
-
-	h->lowest = page;
-	for (;;) {
-		uint32_t blocked;
-
-		page = bit_find(h->used, page, h->pages, false);
-		page = (page + align - 1) / align * align;
-		if (page >= h->pages || n > h->pages - page)
-			return ~UINT32_C(0);
-		if (page >= h->top)
-			return page;
-		blocked = bit_find(h->used, page, page + n, true);
-		if (blocked == page + n)
-			return page;
-		page = blocked;
-	}
-}
-
-static void raise_top(uint32_t end)
-{
-	if (end > heap()->top) {
-		heap()->top = end;
-		atomic_thread_fence(memory_order_release); /* before any head up there */
-	}
-}
+/* --- large blocks ------------------------------------------------------------------- */
 
 static void fill_header(struct header *header, uint64_t tag)
 {
@@ -280,46 +170,33 @@ static void fill_header(struct header *header, uint64_t tag)
 static void *alloc_large(size_t size, uint64_t tag, bool *dirty)
 {
 	uint32_t n = run_pages(size);
-	uint32_t page = find_run(n, 1);
+	uint32_t page = mpx__run_find(n, 1);
 	struct header *header;
 
-	if (page == ~UINT32_C(0))
+	if (page == MPX__NO_PAGE)
 		return NULL;
-	*dirty = bit_find(heap()->dirty, page, page + n, true) < page + n;
+	*dirty = mpx__run_dirty(page, n);
 	header = (struct header *)(void *)((char *)page_address(page) + LARGE_OFFSET) - 1;
 	fill_header(header, tag);
-	raise_top(page + n);
-	atomic_store_explicit(&heap()->head[page], (uint64_t)LARGE << 32 | n, memory_order_release);
-	index_take(page, n);
+	mpx__run_begin(page, LARGE, n);
 	return header + 1;
-}
-
-static void free_run(uint32_t page)
-{
-	uint32_t n = head_length(atomic_load(&heap()->head[page]));
-
-	atomic_store_explicit(&heap()->head[page], 0, memory_order_release);
-	index_give(page, n);
 }
 
 /* --- blocks in slabs ---------------------------------------------------------------- */
 
 static struct slab *new_slab(uint32_t cls)
 {
-	uint32_t page = find_run(SLAB_PAGES, SLAB_PAGES);
+	uint32_t page = mpx__run_find(SLAB_PAGES, SLAB_PAGES);
 	struct slab *slab;
 
-	if (page == ~UINT32_C(0))
+	if (page == MPX__NO_PAGE)
 		return NULL;
 	slab = page_address(page);
 	memset(slab, 0, sizeof *slab);
 	slab->cls = cls;
 	slab->blocks = (uint32_t)((SLAB_SIZE - SLAB_FIRST) / class_size[cls]);
 	slab->free = slab->blocks;
-	raise_top(page + SLAB_PAGES);
-	atomic_store_explicit(&heap()->head[page], (uint64_t)SLAB << 32 | SLAB_PAGES,
-			      memory_order_release);
-	index_take(page, SLAB_PAGES);
+	mpx__run_begin(page, SLAB, SLAB_PAGES);
 	partial_add(slab);
 	return slab;
 }
@@ -359,7 +236,7 @@ static void free_small(struct slab *slab, uint32_t i)
 	only_one = !slab->next && !slab->prev;
 	if (slab->free == slab->blocks && !only_one) {
 		partial_remove(slab);
-		free_run(page_of(slab));
+		mpx__run_end(page_of(slab));
 	}
 }
 
@@ -450,7 +327,7 @@ static bool free_if(void *block, uint64_t from, const uint64_t *serial)
 	if (found && slab)
 		free_small(slab, i);
 	else if (found)
-		free_run(page_of(block));
+		mpx__run_end(page_of(block));
 	if (found)
 		purge_if_much();
 	unlock();
@@ -524,7 +401,7 @@ static void sweep_one(struct header *header, struct slab *slab, uint32_t i, uint
 	if (slab)
 		free_small(slab, i);
 	else
-		free_run(i);
+		mpx__run_end(i);
 }
 
 void mpx__heap_sweep(uint64_t tag)

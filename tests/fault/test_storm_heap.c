@@ -8,7 +8,7 @@
  * a process that was killed in malloc, free or an exchange the block in hand may be
  * lost, of any other nothing is.
  *
- * Seen to fail without index_take in rebuild, src/shm/heap.c (blocks overlap); and
+ * Seen to fail without index_take in mpx__pages_rebuild (blocks overlap); and
  * with process handles in shared memory that a new child still reads while its
  * parent frees them. Kills and the long form: storm.h.
  */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Runs of pages. mpx__run_begin and mpx__run_end alone write what recovery relies
+ * on: a run begins and ends by one store, to its head.
+ */
+#include "shm/pages.h"
+
+#include "platform/platform.h"
+#include "shm/bitmap.h"
+
+/* --- the index ---------------------------------------------------------------------- */
+
+static void index_take(uint32_t page, uint32_t n)
+{
+	uint32_t dirty = bit_count(heap()->dirty, page, n);
+
+	bit_fill(heap()->used, page, n, true);
+	bit_fill(heap()->dirty, page, n, false);
+	heap()->dirty_pages -= dirty;
+	heap()->used_pages += n;
+}
+
+static void index_give(uint32_t page, uint32_t n)
+{
+	bit_fill(heap()->used, page, n, false);
+	bit_fill(heap()->dirty, page, n, true);
+	heap()->dirty_pages += n;
+	heap()->used_pages -= n;
+	if (page < heap()->lowest)
+		heap()->lowest = page;
+}
+
+void mpx__pages_rebuild(void)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = 0;
+
+	bit_fill(h->used, 0, h->top, false);
+	bit_fill(h->dirty, 0, h->top, true);
+	h->dirty_pages = h->top;
+	h->used_pages = 0;
+	h->lowest = 0;
+	while (page < h->top) {
+		uint64_t head = atomic_load(&h->head[page]);
+
+		if (head)
+			index_take(page, head_length(head));
+		page += head ? head_length(head) : 1;
+	}
+}
+
+void mpx__pages_purge(void)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = 0, end;
+
+	for (; (page = bit_find(h->dirty, page, h->top, true)) < h->top; page = end) {
+		end = bit_find(h->dirty, page, h->top, false);
+		if (!mpx__os_discard(page_address(page), (size_t)(end - page) * MPX__PAGE)) {
+			h->keeps = true;
+			return;
+		}
+		bit_fill(h->dirty, page, end - page, false);
+		h->dirty_pages -= end - page;
+	}
+}
+
+/* --- runs ------------------------------------------------------------------------------ */
+
+uint32_t mpx__run_find(uint32_t n, uint32_t align)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = bit_find(h->used, h->lowest, h->top, false);
+
+	h->lowest = page;
+	for (;;) {
+		uint32_t blocked;
+
+		page = bit_find(h->used, page, h->pages, false);
+		page = (page + align - 1) / align * align;
+		if (page >= h->pages || n > h->pages - page)
+			return MPX__NO_PAGE;
+		if (page >= h->top)
+			return page;
+		blocked = bit_find(h->used, page, page + n, true);
+		if (blocked == page + n)
+			return page;
+		page = blocked;
+	}
+}
+
+bool mpx__run_dirty(uint32_t page, uint32_t n)
+{
+	return bit_find(heap()->dirty, page, page + n, true) < page + n;
+}
+
+static void raise_top(uint32_t end)
+{
+	if (end > heap()->top) {
+		heap()->top = end;
+		atomic_thread_fence(memory_order_release); /* before any head up there */
+	}
+}
+
+void mpx__run_begin(uint32_t page, uint32_t kind, uint32_t n)
+{
+	raise_top(page + n);
+	atomic_store_explicit(&heap()->head[page], (uint64_t)kind << 32 | n, memory_order_release);
+	index_take(page, n);
+}
+
+void mpx__run_end(uint32_t page)
+{
+	uint32_t n = head_length(atomic_load(&heap()->head[page]));
+
+	atomic_store_explicit(&heap()->head[page], 0, memory_order_release);
+	index_give(page, n);
+}
