@@ -9,7 +9,7 @@
 #include "base/deadline.h"
 #include "base/options.h"
 #include "shm/family.h"
-#include "shm/word.h"
+#include "shm/guard.h"
 #include "sync/eventcount.h"
 
 #include <errno.h>
@@ -60,10 +60,10 @@ static void free_left_rings(mpx_queue *q)
 	while (q->p.oldest != atomic_load(&q->c.ring)) {
 		struct mpx__ring *ring = q->p.oldest;
 
-		mpx__queue_note(&q->p.left_ring, ring);
+		mpx__note(&q->p.left_ring, ring);
 		q->p.oldest = atomic_load(&ring->next);
 		MPX__THEN;
-		mpx__queue_free_noted(q, &q->p.left_ring);
+		mpx__free_noted(&q->p.left_ring, mpx__queue_tag(q));
 	}
 }
 
@@ -76,36 +76,24 @@ static bool full_for(mpx_queue *q, size_t size)
 	return q->limit && atomic_load(&q->p.bytes) - atomic_load(&q->c.bytes) + size > q->limit;
 }
 
-static bool may_put(mpx_queue *q, size_t size)
+/* What who waits waits for. */
+struct waiter {
+	mpx_queue *queue;
+	size_t size; /* of the message to put */
+};
+
+static bool may_put(void *arg)
 {
-	return !full_for(q, size) || atomic_load(&q->closed);
+	struct waiter *w = arg;
+
+	return !full_for(w->queue, w->size) || atomic_load(&w->queue->closed);
 }
 
-static bool may_get(mpx_queue *q, size_t unused)
+static bool may_get(void *arg)
 {
-	(void)unused;
+	mpx_queue *q = arg;
+
 	return mpx__queue_count(q) || atomic_load(&q->closed);
-}
-
-/* Until ready(q, size), a slice is over, or the deadline. False: it has passed. */
-static bool wait_until(mpx_queue *q, bool (*ready)(mpx_queue *q, size_t size), size_t size,
-		       _Atomic uint32_t *event, struct mpx__slice *slice, int64_t deadline)
-{
-	uint32_t ticket;
-
-	if (deadline == 0)
-		return false;
-	for (int i = 0; i < mpx__spins; i++) {
-		if (ready(q, size))
-			return true;
-		mpx__relax();
-	}
-	if (mpx__passed(deadline))
-		return false;
-	ticket = mpx__event_prepare(event);
-	if (!ready(q, size))
-		mpx__event_wait(event, ticket, mpx__slice_end(slice, deadline));
-	return true;
 }
 
 /* --- put -------------------------------------------------------------------------------- */
@@ -123,12 +111,12 @@ static int append_to_fresh_ring(mpx_queue *q, const void *msg, size_t size, void
 	ring->serial = mpx__heap_serial(ring);
 	mpx__ring_write(ring, msg, size, block, &tail);
 	mpx__ring_commit(ring, tail);
-	mpx__queue_note(&q->p.fresh_ring, ring);
+	mpx__note(&q->p.fresh_ring, ring);
 	mpx__heap_retag(ring, mpx__self(), mpx__queue_tag(q));
 	atomic_store_explicit(&last->next, ring, memory_order_release); /* commits */
 	MPX__THEN;
 	q->p.ring = ring;
-	mpx__queue_forget(&q->p.fresh_ring);
+	mpx__forget(&q->p.fresh_ring);
 	free_left_rings(q);
 	return 0;
 }
@@ -148,7 +136,7 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 	MPX__THEN;
 	p->tail_before = atomic_load_explicit(&p->ring->tail, memory_order_relaxed);
 	if (block) {
-		mpx__queue_note(&p->message, block);
+		mpx__note(&p->message, block);
 		mpx__heap_retag(block, mpx__self(), mpx__queue_tag(q));
 	}
 	MPX__THEN;
@@ -166,12 +154,13 @@ static int append(mpx_queue *q, const void *msg, size_t size, void *block)
 				      memory_order_release);
 	}
 	if (block)
-		mpx__queue_forget(&p->message);
+		mpx__forget(&p->message);
 	return error;
 }
 
 static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t deadline)
 {
+	struct waiter w = {q, size};
 	struct mpx__slice slice = {0};
 
 	for (;;) {
@@ -189,9 +178,7 @@ static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t 
 		if (error != ETIMEDOUT)
 			return error;
 		mpx__queue_catch_up(q);
-		if (may_put(q, size))
-			continue;
-		if (!wait_until(q, may_put, size, &q->space, &slice, deadline))
+		if (!mpx__event_wait_until(&q->space, may_put, &w, &slice, deadline))
 			return ETIMEDOUT;
 	}
 }
@@ -252,7 +239,7 @@ static void take(mpx_queue *q, const struct mpx__record *record)
 	MPX__THEN;
 	c->bytes_after = atomic_load_explicit(&c->bytes, memory_order_relaxed) + record->size;
 	if (record->block)
-		mpx__queue_note(&c->message, record->block);
+		mpx__note(&c->message, record->block);
 	MPX__THEN;
 	mpx__ring_take(ring, record); /* commits */
 	MPX__THEN;
@@ -260,7 +247,7 @@ static void take(mpx_queue *q, const struct mpx__record *record)
 	atomic_store_explicit(&c->count, mpx__position_count(record->after), memory_order_release);
 	if (record->block) {
 		mpx__heap_retag(record->block, mpx__queue_tag(q), mpx__self());
-		mpx__queue_forget(&c->message);
+		mpx__forget(&c->message);
 	}
 }
 
@@ -310,7 +297,7 @@ static int get(mpx_queue *q, void *buf, size_t cap, bool peek, int64_t deadline,
 			if (mpx__queue_count(q) || atomic_load(&q->closed) != closed)
 				continue;
 		}
-		if (!wait_until(q, may_get, 0, &q->items, &slice, deadline))
+		if (!mpx__event_wait_until(&q->items, may_get, q, &slice, deadline))
 			return ETIMEDOUT;
 	}
 	if (peek)
@@ -378,7 +365,7 @@ int mpx_queue_close(mpx_queue *q)
 
 	if (!is_queue(q))
 		return -1;
-	error = mpx__queue_guard_producers(q, mpx__os_now() + 1000000000);
+	error = mpx__queue_guard_producers(q, MPX__SOON);
 	if (error)
 		return fail(error);
 	error = mpx__queue_ring(q);
@@ -426,8 +413,8 @@ void mpx_queue_free(mpx_queue *q)
 		return;
 	mpx__queue_unwatch(q);
 	/* If somebody died inside, this puts things right first. */
-	mpx__queue_guard_producers(q, mpx__os_now() + 1000000000);
-	mpx__queue_guard_consumers(q, mpx__os_now() + 1000000000);
+	mpx__queue_guard_producers(q, MPX__SOON);
+	mpx__queue_guard_consumers(q, MPX__SOON);
 	while (find_oldest(q, &record)) {
 		take(q, &record);
 		if (record.block)

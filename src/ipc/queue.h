@@ -18,7 +18,7 @@
 #define MPX_IPC_QUEUE_H
 
 #include "ipc/ring.h"
-#include "shm/heap.h"
+#include "shm/note.h"
 #include "shm/object.h"
 
 #include <mpx/queue.h>
@@ -32,12 +32,6 @@ struct mpx__watcher {
 	_Atomic uint32_t peer;	  /* its id; 0: free. Taken by compare-exchange */
 	_Atomic uint32_t armed;	  /* not 0: the next post shall ring; a new number each time */
 	_Atomic uint64_t address; /* of its doorbell; by the watcher */
-};
-
-/* A block named in notes. */
-struct mpx__note {
-	_Atomic(void *) block;
-	uint64_t serial;
 };
 
 struct mpx__queue_producers {
@@ -87,27 +81,6 @@ static inline uint64_t mpx__queue_tag(mpx_queue *q)
 {
 	return (uint64_t)(uintptr_t)q;
 }
-
-/* What stands above has happened before what stands below, for whoever looks after
- * this process was killed in between. (To the living, the commits speak.) */
-#define MPX__THEN atomic_signal_fence(memory_order_seq_cst)
-
-static inline void mpx__queue_note(struct mpx__note *n, void *block)
-{
-	n->serial = mpx__heap_serial(block);
-	MPX__THEN;
-	atomic_store_explicit(&n->block, block, memory_order_relaxed);
-	MPX__THEN;
-}
-
-static inline void mpx__queue_forget(struct mpx__note *n)
-{
-	MPX__THEN;
-	atomic_store_explicit(&n->block, NULL, memory_order_relaxed);
-}
-
-/* Frees what is noted if it still is the queue's; then forgets it. */
-void mpx__queue_free_noted(mpx_queue *q, struct mpx__note *n);
 
 /* The guard, put right if its holder died; 0 or an errno value. */
 int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline);

@@ -93,7 +93,7 @@ static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 	}
 }
 
-int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline)
+int mpx__word_try(_Atomic uint32_t *word)
 {
 	uint32_t me = mpx__self();
 	uint32_t free = 0;
@@ -103,7 +103,14 @@ int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline)
 	if (atomic_compare_exchange_strong_explicit(word, &free, me, memory_order_acquire,
 						    memory_order_relaxed))
 		return 0;
-	return acquire_slowly(word, me, deadline);
+	return EBUSY;
+}
+
+int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline)
+{
+	int error = mpx__word_try(word);
+
+	return error == EBUSY ? acquire_slowly(word, mpx__self(), deadline) : error;
 }
 
 void mpx__word_release(_Atomic uint32_t *word)

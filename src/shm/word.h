@@ -38,6 +38,10 @@
  * has no peer id to put there. */
 int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline);
 
+/* The same without waiting, spinning or looking whether the holder lives: 0, or EBUSY
+ * if it is not simply free. */
+int mpx__word_try(_Atomic uint32_t *word);
+
 /* The caller holds it. Keeps MPX__DIED. */
 void mpx__word_release(_Atomic uint32_t *word);
 

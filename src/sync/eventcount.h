@@ -23,7 +23,7 @@
 #ifndef MPX_SYNC_EVENTCOUNT_H
 #define MPX_SYNC_EVENTCOUNT_H
 
-#include "platform/platform.h"
+#include "base/deadline.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,6 +38,11 @@ static inline void mpx__event_wait(_Atomic uint32_t *e, uint32_t ticket, int64_t
 {
 	mpx__os_wait(e, ticket, end);
 }
+
+/* Looks, spins, and sleeps until ready(arg) or the end of a slice, when it is time to
+ * look who died. False: the deadline has passed. */
+bool mpx__event_wait_until(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
+			   struct mpx__slice *slice, int64_t deadline);
 
 void mpx__event_post_slowly(_Atomic uint32_t *e, bool all);
 

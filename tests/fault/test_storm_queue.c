@@ -11,7 +11,7 @@
  * kills: nothing at all is lost.
  *
  * Seen to fail with these broken in src/ipc/queue_recover.c: head compared with
- * head_before in recover_consumers (members wait for ever); mpx__queue_free_noted
+ * head_before in recover_consumers (members wait for ever); mpx__free_noted
  * there (long form: a block is left). Kills and the long form: storm.h.
  */
 #define _POSIX_C_SOURCE 200809L

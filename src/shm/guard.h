@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * A guard: an owner word inside an object, held for moments and never while its
+ * holder waits for anything. What it guards is put right by the next holder if one
+ * dies: recover(arg) may run again from its beginning, so it must bear that.
+ *
+ *     error = mpx__guard(&o->guard, deadline, recover, o);
+ *     if (!error) {
+ *             ...
+ *             mpx__word_release(&o->guard);
+ *     }
+ */
+#ifndef MPX_SHM_GUARD_H
+#define MPX_SHM_GUARD_H
+
+#include "shm/word.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A deadline for those whose users gave none: a second from now. Only a process that
+ * is stopped inside can make it pass. */
+#define MPX__SOON INT64_C(-1)
+
+/* 0 or an errno value. Who does not want to wait (deadline 0) waits for that. */
+int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg), void *arg);
+
+/* Did its holder die, and nobody has taken it since? */
+bool mpx__guard_is_dead(_Atomic uint32_t *guard);
+
+#endif
