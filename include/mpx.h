@@ -6,7 +6,7 @@
  * each of them is its own manual:
  *
  *   mpx/process.h   Process, current_process, active_children, cpu_count
- *   mpx/sync.h      Lock, RLock
+ *   mpx/sync.h      Lock, RLock, Semaphore, Condition, Event, Barrier
  *   mpx/value.h     Value, Array
  *   mpx/memory.h    memory shared by all processes of the family
  *   mpx/queue.h     Queue
@@ -41,7 +41,7 @@
  *               message is larger than the queue may ever hold
  *   EOWNERDEAD  from acquire: you hold it, but a holder died inside;
  *               from a task: its worker died
- *   ECANCELED   the task was abandoned by terminate
+ *   ECANCELED   the task was abandoned by terminate; the barrier is broken
  *   EPERM       not the holder, or not the parent
  *   EOVERFLOW   released once too often
  *   EBUSY       wrong state: started twice, freed while running, pool closed

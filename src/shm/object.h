@@ -21,7 +21,11 @@ enum {
 	MPX__QUEUE,
 	MPX__PROCESS,
 	MPX__POOL,
-	MPX__RESULT
+	MPX__RESULT,
+	MPX__SEMAPHORE,
+	MPX__CONDITION,
+	MPX__EVENT,
+	MPX__BARRIER
 };
 
 struct mpx__object {

@@ -26,12 +26,12 @@ static uint64_t this_thread(void)
 	return (uint64_t)mpx__self() << 32 | number;
 }
 
-static bool is_rlock(const mpx_rlock *l)
+bool mpx__is_rlock(const mpx_rlock *l)
 {
 	return mpx__object_is(l, sizeof *l, MPX__RLOCK);
 }
 
-static bool is_mine(mpx_rlock *l)
+static bool is_mine(const mpx_rlock *l)
 {
 	return atomic_load(&l->thread) == this_thread();
 }
@@ -41,12 +41,23 @@ mpx_rlock *mpx_rlock_new(void)
 	return mpx__object_new(sizeof(mpx_rlock), MPX__RLOCK);
 }
 
+static int take(mpx_rlock *l, uint32_t depth, int64_t deadline)
+{
+	int error = mpx__word_acquire(&l->word, deadline);
+
+	if (!error || error == EOWNERDEAD) {
+		atomic_store(&l->thread, this_thread());
+		l->depth = depth;
+	}
+	return error;
+}
+
 int mpx_rlock_acquire(mpx_rlock *l, double timeout)
 {
 	int64_t deadline;
 	int error;
 
-	if (!is_rlock(l))
+	if (!mpx__is_rlock(l))
 		return -1;
 	error = mpx__deadline(timeout, &deadline);
 	if (!error && is_mine(l)) {
@@ -56,11 +67,7 @@ int mpx_rlock_acquire(mpx_rlock *l, double timeout)
 		}
 		error = EAGAIN;
 	} else if (!error) {
-		error = mpx__word_acquire(&l->word, deadline);
-		if (!error || error == EOWNERDEAD) {
-			atomic_store(&l->thread, this_thread());
-			l->depth = 1;
-		}
+		error = take(l, 1, deadline);
 	}
 	if (!error)
 		return 0;
@@ -68,31 +75,53 @@ int mpx_rlock_acquire(mpx_rlock *l, double timeout)
 	return -1;
 }
 
-/* The holder's; otherwise -1 with what release says. */
-static int must_be_mine(mpx_rlock *l, int if_free)
+int mpx__rlock_must_be_mine(const mpx_rlock *l)
 {
-	if (!is_rlock(l))
+	if (!mpx__is_rlock(l))
 		return -1;
 	if (is_mine(l))
 		return 0;
-	errno = mpx_rlock_locked(l) ? EPERM : if_free;
+	errno = EPERM;
 	return -1;
+}
+
+static void give_back(mpx_rlock *l)
+{
+	l->depth = 0;
+	atomic_store(&l->thread, 0);
+	mpx__word_release(&l->word);
 }
 
 int mpx_rlock_release(mpx_rlock *l)
 {
-	if (must_be_mine(l, EOVERFLOW) != 0)
+	if (mpx__rlock_must_be_mine(l) != 0) {
+		if (errno == EPERM && !mpx_rlock_locked(l))
+			errno = EOVERFLOW;
 		return -1;
-	if (--l->depth == 0) {
-		atomic_store(&l->thread, 0);
-		mpx__word_release(&l->word);
 	}
+	if (l->depth > 1)
+		l->depth--;
+	else
+		give_back(l);
 	return 0;
+}
+
+uint32_t mpx__rlock_release_all(mpx_rlock *l)
+{
+	uint32_t depth = l->depth;
+
+	give_back(l);
+	return depth;
+}
+
+int mpx__rlock_acquire_again(mpx_rlock *l, uint32_t depth)
+{
+	return take(l, depth, INT64_MAX);
 }
 
 int mpx_rlock_consistent(mpx_rlock *l)
 {
-	if (must_be_mine(l, EPERM) != 0)
+	if (mpx__rlock_must_be_mine(l) != 0)
 		return -1;
 	mpx__word_consistent(&l->word);
 	return 0;
@@ -100,11 +129,11 @@ int mpx_rlock_consistent(mpx_rlock *l)
 
 bool mpx_rlock_locked(mpx_rlock *l)
 {
-	return is_rlock(l) && atomic_load(&l->word) & MPX__OWNER;
+	return mpx__is_rlock(l) && atomic_load(&l->word) & MPX__OWNER;
 }
 
 void mpx_rlock_free(mpx_rlock *l)
 {
-	if (l && is_rlock(l) && !l->inside)
+	if (l && mpx__is_rlock(l) && !l->inside)
 		mpx__object_free(l);
 }

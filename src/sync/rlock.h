@@ -9,6 +9,7 @@
 #include "shm/object.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mpx_rlock {
@@ -18,6 +19,16 @@ struct mpx_rlock {
 	uint32_t depth;		   /* the holder's own */
 	uint32_t inside;	   /* 1: part of another object, not freed alone; constant */
 };
+
+/* For Condition. Is it one? Otherwise false, with EINVAL. */
+bool mpx__is_rlock(const struct mpx_rlock *l);
+/* Is it one, and does the calling thread hold it? Otherwise -1 with
+ * EINVAL or EPERM. */
+int mpx__rlock_must_be_mine(const struct mpx_rlock *l);
+/* Releases it however often it was acquired, and says how often that was. */
+uint32_t mpx__rlock_release_all(struct mpx_rlock *l);
+/* Acquires it as often. 0 or EOWNERDEAD, or EAGAIN; it takes as long as it takes. */
+int mpx__rlock_acquire_again(struct mpx_rlock *l, uint32_t depth);
 
 /* Makes the zeroed lock part of another object. */
 static inline void mpx__rlock_init_inside(struct mpx_rlock *l)
