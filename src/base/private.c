@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-enum { HOOKS = 4 };
+enum { HOOKS = 8 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;

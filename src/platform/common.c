@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,12 @@
 #endif
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
+#endif
+#ifndef MSG_NOSIGNAL /* macOS: a property of the socket instead */
+#define MSG_NOSIGNAL 0
+#endif
+#ifndef MSG_CMSG_CLOEXEC
+#define MSG_CMSG_CLOEXEC 0
 #endif
 
 enum { second = 1000000000 };
@@ -68,6 +75,10 @@ int mpx__os_socketpair(int fd[2])
 		return -1;
 	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
 	fcntl(fd[1], F_SETFD, FD_CLOEXEC);
+#ifdef SO_NOSIGPIPE
+	setsockopt(fd[0], SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
+	setsockopt(fd[1], SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
+#endif
 	return 0;
 }
 
@@ -83,20 +94,107 @@ static int poll_milliseconds(int64_t deadline)
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
+int mpx__os_poll(struct pollfd *set, size_t n, int64_t deadline)
+{
+	for (;;) {
+		int ready = poll(set, (nfds_t)n, poll_milliseconds(deadline));
+
+		if (ready > 0)
+			return ready;
+		if (ready < 0 && errno != EINTR)
+			return -1;
+		if (ready == 0 && mpx__os_now() >= deadline)
+			return 0;
+	}
+}
+
 int mpx__os_poll_readable(int fd, int64_t deadline)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	for (;;) {
-		int n = poll(&p, 1, poll_milliseconds(deadline));
+	return mpx__os_poll(&p, 1, deadline);
+}
 
-		if (n > 0)
-			return 1;
-		if (n < 0 && errno != EINTR)
-			return -1;
-		if (n == 0 && mpx__os_now() >= deadline)
-			return 0;
+/* --- stream sockets ------------------------------------------------------- */
+
+/* Room for one descriptor, aligned as the system wants it. */
+union control {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+ssize_t mpx__os_send(int fd, const struct iovec *iov, int n, int pass)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
+	union control control;
+	ssize_t sent;
+
+	msg.msg_iovlen = (unsigned char)n; /* int or size_t, by system */
+	if (pass >= 0) {
+		memset(&control, 0, sizeof control);
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof control.bytes;
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof pass);
+		memcpy(CMSG_DATA(&control.header), &pass, sizeof pass);
 	}
+	do
+		sent = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+static ssize_t receive(int fd, struct msghdr *msg, int flags)
+{
+	ssize_t n;
+
+	do
+		n = recvmsg(fd, msg, MSG_DONTWAIT | flags);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+ssize_t mpx__os_recv(int fd, const struct iovec *iov, int n, bool peek)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov};
+
+	msg.msg_iovlen = (unsigned char)n;
+	return receive(fd, &msg, peek ? MSG_PEEK : 0);
+}
+
+ssize_t mpx__os_recv_control(int fd, const struct iovec *iov, int n, bool peek, int *passed)
+{
+	union control control;
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof control.bytes};
+	struct cmsghdr *c;
+	ssize_t got;
+
+	msg.msg_iovlen = (unsigned char)n;
+	got = receive(fd, &msg, MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0));
+	*passed = -1;
+	c = got > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len >= CMSG_LEN(sizeof *passed)) {
+		memcpy(passed, CMSG_DATA(c), sizeof *passed);
+		fcntl(*passed, F_SETFD, FD_CLOEXEC);
+	}
+	return got;
+}
+
+int mpx__os_above_stdio(int fd)
+{
+	int high, saved;
+
+	if (fd < 0 || fd > 2)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return high;
 }
 
 void mpx__os_bell_drain(int fd)

@@ -322,6 +322,31 @@ int mpx__os_bell_ring(uint64_t address, int through)
 	return error;
 }
 
+/* --- descriptors that are passed ---------------------------------------------
+ * A look at the bytes makes a copy of the descriptor already; if that fails, they
+ * are still there. */
+
+ssize_t mpx__os_recv_passed(int fd, const struct iovec *iov, int n, int *passed)
+{
+	ssize_t got = mpx__os_recv_control(fd, iov, n, true, passed);
+
+	if (got <= 0)
+		return got;
+	if (*passed < 0) {
+		errno = EMFILE;
+		return -1;
+	}
+	got = mpx__os_recv(fd, iov, n, false);
+	if (got <= 0) {
+		int saved = errno;
+
+		close(*passed);
+		*passed = -1;
+		errno = saved;
+	}
+	return got;
+}
+
 /* --- processors ---------------------------------------------------------------
  * A quota may stand at any level of the control group's path, and the tightest one
  * counts (libuv does it so; Go 1.25 looks at the leaf only, golang/go#81180). */

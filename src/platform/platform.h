@@ -12,11 +12,13 @@
 #ifndef MPX_PLATFORM_H
 #define MPX_PLATFORM_H
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* --- common.c ----------------------------------------------------------- */
 
@@ -34,8 +36,25 @@ void mpx__os_unmap(void *addr, size_t size);
 /* A connected pair of stream sockets, close-on-exec. */
 int mpx__os_socketpair(int fd[2]);
 
+/* poll(2), deadline; signals do not end it. How many are ready, 0 not in time, -1. */
+int mpx__os_poll(struct pollfd *set, size_t n, int64_t deadline);
+
 /* Waits until fd is readable (or hung up), deadline. 1, 0 not in time, -1. */
 int mpx__os_poll_readable(int fd, int64_t deadline);
+
+/* What a stream socket takes, or has, at once: it never sleeps, nor is there a
+ * SIGPIPE. EAGAIN: nothing at all; 0 bytes received: the end. pass, if it is not -1,
+ * is a descriptor to go along with the first byte. peek: the bytes stay. */
+ssize_t mpx__os_send(int fd, const struct iovec *iov, int n, int pass);
+ssize_t mpx__os_recv(int fd, const struct iovec *iov, int n, bool peek);
+
+/* As mpx__os_recv, and *passed is the descriptor that came along, close-on-exec, or
+ * -1; for a caller that asks mpx__os_recv_passed. */
+ssize_t mpx__os_recv_control(int fd, const struct iovec *iov, int n, bool peek, int *passed);
+
+/* Moves a new descriptor out of the way of standard input, output and error, should
+ * one of these have been closed. */
+int mpx__os_above_stdio(int fd);
 
 /* fd 0, and stdin, read nothing from now on. */
 void mpx__os_stdin_null(void);
@@ -104,6 +123,10 @@ int mpx__os_bell_open(uint64_t *address);
 int mpx__os_bell_ring(uint64_t address, int through);
 /* Makes it unreadable again. */
 void mpx__os_bell_drain(int fd);
+
+/* Receives bytes that a descriptor came along with, as mpx__os_recv does. EMFILE,
+ * ENFILE: the process can have no more; then the bytes stay, where that can be done. */
+ssize_t mpx__os_recv_passed(int fd, const struct iovec *iov, int n, int *passed);
 
 /* Processors that this process may use, by affinity and quota; at least 1. */
 int mpx__os_cpu_count(void);

@@ -278,6 +278,25 @@ int mpx__os_bell_ring(uint64_t address, int through)
 	return error;
 }
 
+/* --- descriptors that are passed ----------------------------------------------- */
+
+/* A descriptor that there is no room for is lost: see first whether there is. */
+ssize_t mpx__os_recv_passed(int fd, const struct iovec *iov, int n, int *passed)
+{
+	ssize_t got;
+	int spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	*passed = -1;
+	if (spare < 0)
+		return -1;
+	close(spare);
+	got = mpx__os_recv_control(fd, iov, n, false, passed);
+	if (got <= 0 || *passed >= 0)
+		return got;
+	errno = EMFILE;
+	return -1;
+}
+
 /* --- processors ---------------------------------------------------------------- */
 
 int mpx__os_cpu_count(void)
