@@ -10,6 +10,7 @@
  *   mpx/value.h     Value, Array
  *   mpx/memory.h    memory shared by all processes of the family
  *   mpx/queue.h     Queue
+ *   mpx/connection.h  Pipe, Connection
  *   mpx/pool.h      Pool, AsyncResult
  *
  * Six rules hold for every function:
@@ -36,7 +37,11 @@
  * errno, everywhere the same:
  *
  *   ETIMEDOUT   not in time; also empty or full with timeout 0
- *   EPIPE       the queue is closed (and, for get, drained)
+ *   EPIPE       the queue is closed (and, for get, drained); the connection's
+ *               other end is gone (and, for recv, nothing is left)
+ *   ECONNRESET  the connection's other end is gone, in the middle of a message
+ *   EBADMSG     what comes over the connection is too large, or no message
+ *   ENOMSG      a descriptor comes next, not a message; or the other way round
  *   EMSGSIZE    the buffer is too small (the message is still there), or the
  *               message is larger than the queue may ever hold
  *   EOWNERDEAD  from acquire: you hold it, but a holder died inside;
@@ -59,6 +64,7 @@
 #ifndef MPX_H
 #define MPX_H
 
+#include <mpx/connection.h>
 #include <mpx/memory.h>
 #include <mpx/pool.h>
 #include <mpx/process.h>
