@@ -10,7 +10,7 @@
  *   mpx/value.h     Value, Array
  *   mpx/memory.h    memory shared by all processes of the family
  *   mpx/queue.h     Queue
- *   mpx/connection.h  Pipe, Connection
+ *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult
  *
  * Six rules hold for every function:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * mpx/connection.h - multiprocessing.Pipe and Connection.
+ * mpx/connection.h - multiprocessing.Pipe, Connection, and connection.wait.
  *
  *     mpx_connection *end[2];
  *     mpx_pipe(end, true);
@@ -196,6 +196,62 @@ MPX_API int mpx_connection_set_max_size(mpx_connection *c, size_t size);
  * Blocks: never.
  */
 MPX_API int mpx_connection_close(mpx_connection *c);
+
+/** What mpx_wait can wait for: an object of this library, or a descriptor. */
+typedef struct mpx_waitable {
+	const void *object; /**< NULL: fd */
+	int fd;
+} mpx_waitable;
+
+/**
+ * A connection (something can be received), a process (it has ended), a queue (it has a
+ * message or is closed) or the result of a pool (it is ready).
+ */
+static inline mpx_waitable mpx_waitable_of(const void *object)
+{
+	mpx_waitable w;
+
+	w.object = object;
+	w.fd = -1;
+	return w;
+}
+
+/** A descriptor, as poll(2) has it: readable, at its end, or broken. */
+static inline mpx_waitable mpx_waitable_fd(int fd)
+{
+	mpx_waitable w;
+
+	w.object = NULL;
+	w.fd = fd;
+	return w;
+}
+
+/**
+ * connection.wait(set, timeout): waits until any of n objects is ready. ready[i] then
+ * says which are (ready may be NULL); returns how many, at least 1.
+ *
+ *     mpx_waitable set[] = {mpx_waitable_of(connection), mpx_waitable_of(process),
+ *                           mpx_waitable_of(queue), mpx_waitable_fd(socket)};
+ *     bool ready[4];
+ *     int n = mpx_wait(set, 4, ready, 1.5);
+ *
+ * Nothing is taken: what is ready stays so until it is received, joined, got. Another
+ * thread or process may be quicker, so then use timeout 0. An object may stand in
+ * the set more than once. It leaves no descriptors behind. Results have none, nor
+ * have queues if the process can have no more: those are looked at every few
+ * milliseconds.
+ *
+ * Fails with ETIMEDOUT; EINVAL (what is none of these, NaN, an empty set with
+ * MPX_FOREVER); ECHILD (a process that has not been started); EPERM (another process's
+ * process); EBADF (a descriptor that is not open, a connection that only sends);
+ * ENOMEM. Whenever it fails, ready is all false.
+ *
+ * Threads: safe.
+ * Fork: as for the objects.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout.
+ */
+MPX_API int mpx_wait(const mpx_waitable *set, size_t n, bool *ready, double timeout);
 
 #ifdef __cplusplus
 }

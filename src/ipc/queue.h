@@ -97,6 +97,10 @@ int mpx__queue_ring(mpx_queue *q);
  * it has one, is not readable any more. */
 void mpx__queue_settle(mpx_queue *q);
 
+/* As mpx_queue_fileno, for the time of a wait; ended by leave. */
+int mpx__queue_watch(mpx_queue *q);
+void mpx__queue_leave(mpx_queue *q);
+
 /* The queue is about to be freed: closes the caller's descriptor. */
 void mpx__queue_unwatch(mpx_queue *q);
 

@@ -31,6 +31,8 @@ struct bell {
 	uint64_t serial; /* of the queue: its address may be another one's now */
 	struct mpx__watcher *watcher;
 	int fd;
+	bool given;	  /* to the program, which may poll it for ever */
+	unsigned waiters; /* in mpx_wait: it goes with the last of them, if not given */
 };
 
 static struct bell *bells; /* under mpx__private_lock */
@@ -112,6 +114,8 @@ static struct bell *new_bell(mpx_queue *q)
 	}
 	bell->queue = q;
 	bell->serial = q->serial;
+	bell->given = false;
+	bell->waiters = 0;
 	bell->next = bells;
 	bells = bell;
 	return bell;
@@ -163,14 +167,13 @@ static void look_again(mpx_queue *q, struct armed a)
 		mpx__os_bell_ring(a.address, a.fd);
 }
 
-int mpx_queue_fileno(mpx_queue *q)
+/* The descriptor of the queue's bell, for the program or for one more in mpx_wait. */
+static int bell_for(mpx_queue *q, bool program)
 {
 	struct armed a = {-1, 0};
 	struct bell *bell;
 	int fd = -1;
 
-	if (!mpx__object_is(q, sizeof *q, MPX__QUEUE))
-		return -1;
 	mpx__private_at_fork(drop_bells);
 	mpx__private_lock();
 	bell = *find(q);
@@ -178,11 +181,24 @@ int mpx_queue_fileno(mpx_queue *q)
 		bell = new_bell(q);
 		a = arm(bell);
 	}
-	if (bell)
+	if (bell) {
 		fd = bell->fd;
+		bell->given = bell->given || program;
+		bell->waiters += !program;
+	}
 	mpx__private_unlock();
 	look_again(q, a);
 	return fd;
+}
+
+int mpx_queue_fileno(mpx_queue *q)
+{
+	return mpx__object_is(q, sizeof *q, MPX__QUEUE) ? bell_for(q, true) : -1;
+}
+
+int mpx__queue_watch(mpx_queue *q)
+{
+	return bell_for(q, false);
 }
 
 /* Through a doorbell of our own, if we have one: that needs no other descriptor. */
@@ -234,15 +250,31 @@ void mpx__queue_settle(mpx_queue *q)
 	errno = saved;
 }
 
+/* Its entry in the queue is free again. Under the lock. */
+static void give_up(struct bell **place)
+{
+	atomic_store(&(*place)->watcher->peer, 0);
+	drop(place);
+}
+
+void mpx__queue_leave(mpx_queue *q)
+{
+	struct bell **place;
+
+	mpx__private_lock();
+	place = find(q);
+	if (*place && --(*place)->waiters == 0 && !(*place)->given)
+		give_up(place);
+	mpx__private_unlock();
+}
+
 void mpx__queue_unwatch(mpx_queue *q)
 {
 	struct bell **place;
 
 	mpx__private_lock();
 	place = find(q);
-	if (*place) {
-		atomic_store(&(*place)->watcher->peer, 0);
-		drop(place);
-	}
+	if (*place)
+		give_up(place);
 	mpx__private_unlock();
 }

@@ -4,6 +4,7 @@
  * multiprocessing.pool.AsyncResult.
  */
 #include "base/deadline.h"
+#include "ipc/wait.h"
 #include "pool/pool.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
@@ -158,6 +159,26 @@ int mpx_result_cancel(mpx_result *r)
 		return 0;
 	errno = error;
 	return -1;
+}
+
+static int check_waitable(const void *p)
+{
+	return is_result(p) ? 0 : EINVAL;
+}
+
+static bool result_ready(void *p, bool thorough)
+{
+	return is_ready(p) || (thorough && is_lost(p));
+}
+
+static const struct mpx__wait_kind wait_kind = {
+	.check = check_waitable,
+	.ready = result_ready,
+};
+
+__attribute__((constructor)) static void make_known(void)
+{
+	mpx__wait_know(&wait_kind);
 }
 
 void mpx_result_free(mpx_result *r)

@@ -7,6 +7,7 @@
 #include "process/process.h"
 #include "base/deadline.h"
 #include "base/options.h"
+#include "ipc/wait.h"
 #include "process/child.h"
 #include "shm/family.h"
 #include "shm/object.h"
@@ -63,6 +64,49 @@ static int must_be_started_child(mpx_process *p)
 	if (p == &current || p == &parent || p->parent != mpx__self())
 		return fail(EPERM);
 	return p->started ? 0 : fail(ECHILD);
+}
+
+/* --- mpx_wait ------------------------------------------------------------------------- */
+
+static int check_waitable(const void *object)
+{
+	const mpx_process *p = object;
+
+	if (p == &current || !is_process(p))
+		return EINVAL;
+	if (p == &parent)
+		return 0;
+	if (p->parent != mpx__self())
+		return EPERM;
+	return p->started ? 0 : ECHILD;
+}
+
+static bool has_ended(void *object, bool thorough)
+{
+	mpx_process *p = object;
+
+	(void)thorough;
+	return p == &parent ? mpx__peer_dead(parent.id) : mpx__child_poll(p->child);
+}
+
+/* A link misses the end of a child whose own children hold it. */
+static bool watch_child(void *object, int *fd)
+{
+	mpx_process *p = object;
+
+	*fd = p == &parent ? -1 : mpx__child_sentinel(p->child);
+	return *fd >= 0 && p->child->watch >= 0;
+}
+
+static const struct mpx__wait_kind wait_kind = {
+	.check = check_waitable,
+	.ready = has_ended,
+	.watch = watch_child,
+};
+
+__attribute__((constructor)) static void make_known(void)
+{
+	mpx__wait_know(&wait_kind);
 }
 
 /* --- making and starting -------------------------------------------------------------- */
