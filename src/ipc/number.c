@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <wchar.h>
 
@@ -61,57 +60,6 @@ bool mpx__typecode_fits(char typecode, char code)
 	if (typecode == 'u')
 		return code == 'u' || code == WCHAR_CODE;
 	return code != '\0' && typecode == code;
-}
-
-void mpx__element_load(const void *at, size_t size, void *out)
-{
-	switch (size) {
-	case 1:
-		*(uint8_t *)out = __atomic_load_n((const uint8_t *)at, __ATOMIC_SEQ_CST);
-		break;
-	case 2: {
-		uint16_t x = __atomic_load_n((const uint16_t *)at, __ATOMIC_SEQ_CST);
-		memcpy(out, &x, sizeof x);
-		break;
-	}
-	case 4: {
-		uint32_t x = __atomic_load_n((const uint32_t *)at, __ATOMIC_SEQ_CST);
-		memcpy(out, &x, sizeof x);
-		break;
-	}
-	default: {
-		uint64_t x = __atomic_load_n((const uint64_t *)at, __ATOMIC_SEQ_CST);
-		memcpy(out, &x, sizeof x);
-		break;
-	}
-	}
-}
-
-void mpx__element_store(void *at, size_t size, const void *in)
-{
-	switch (size) {
-	case 1:
-		__atomic_store_n((uint8_t *)at, *(const uint8_t *)in, __ATOMIC_SEQ_CST);
-		break;
-	case 2: {
-		uint16_t x;
-		memcpy(&x, in, sizeof x);
-		__atomic_store_n((uint16_t *)at, x, __ATOMIC_SEQ_CST);
-		break;
-	}
-	case 4: {
-		uint32_t x;
-		memcpy(&x, in, sizeof x);
-		__atomic_store_n((uint32_t *)at, x, __ATOMIC_SEQ_CST);
-		break;
-	}
-	default: {
-		uint64_t x;
-		memcpy(&x, in, sizeof x);
-		__atomic_store_n((uint64_t *)at, x, __ATOMIC_SEQ_CST);
-		break;
-	}
-	}
 }
 
 static double as_real(mpx_number n)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * Typecodes, and numbers moved between them and plain bytes. Element accesses are
- * atomic: a reader never sees half of a write.
+ * Typecodes, and numbers moved between them and plain bytes.
  */
 #ifndef MPX_IPC_NUMBER_H
 #define MPX_IPC_NUMBER_H
@@ -17,10 +16,6 @@ size_t mpx__typecode_size(char typecode);
 
 /* Does a pointer to the type of code fit an object of this typecode? */
 bool mpx__typecode_fits(char typecode, char code);
-
-/* An atomic load and store of size 1, 2, 4 or 8, between at and a variable. */
-void mpx__element_load(const void *at, size_t size, void *out);
-void mpx__element_store(void *at, size_t size, const void *in);
 
 /* The bits of n converted to the typecode; ERANGE for a real that does not fit. */
 int mpx__number_encode(char typecode, mpx_number n, uint64_t *bits);

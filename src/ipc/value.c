@@ -1,29 +1,38 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * multiprocessing.Value: 8 bytes, their typecode, and a lock beside them.
+ * multiprocessing.Value and RawValue.
  */
+#include "ipc/value.h"
+
+#include "ipc/element.h"
+#include "ipc/locked.h"
 #include "ipc/number.h"
-#include "shm/object.h"
-#include "sync/rlock.h"
 
 #include <errno.h>
-#include <mpx/value.h>
-#include <string.h>
 
-struct mpx_value {
-	struct mpx__object object;
-	char typecode; /* constant */
-	_Alignas(16) struct mpx_rlock lock;
-	_Alignas(64) uint64_t bytes; /* by anybody, atomically or under the lock */
-};
-
-static bool is_value(const mpx_value *v)
+bool mpx__is_value(const mpx_value *v)
 {
 	return mpx__object_is(v, sizeof *v, MPX__VALUE);
 }
 
-mpx_value *mpx_value_create(char typecode, mpx_number init)
+static mpx_value *make(char typecode, bool raw)
+{
+	size_t size = sizeof(mpx_value) + (raw ? 0 : sizeof(struct mpx_rlock));
+	mpx_value *v = mpx__object_new(size, MPX__VALUE);
+
+	if (!v)
+		return NULL;
+	v->typecode = typecode;
+	v->raw = raw;
+	if (!raw) {
+		mpx__rlock_init_inside(v->own);
+		atomic_store(&v->lock, v->own);
+	}
+	return v;
+}
+
+static mpx_value *create(char typecode, mpx_number init, bool raw)
 {
 	uint64_t bits;
 	int error = mpx__number_encode(typecode, init, &bits);
@@ -33,18 +42,37 @@ mpx_value *mpx_value_create(char typecode, mpx_number init)
 		errno = error;
 		return NULL;
 	}
-	v = mpx__object_new(sizeof *v, MPX__VALUE);
-	if (!v)
-		return NULL;
-	v->typecode = typecode;
-	mpx__rlock_init_inside(&v->lock);
-	mpx_value_update(v, MPX_VALUE_EXCHANGE, init, init);
+	v = make(typecode, raw);
+	if (v)
+		mpx_value_update(v, MPX_VALUE_EXCHANGE, init, init);
 	return v;
+}
+
+mpx_value *mpx_value_create(char typecode, mpx_number init)
+{
+	return create(typecode, init, false);
+}
+
+mpx_value *mpx_raw_value_create(char typecode, mpx_number init)
+{
+	return create(typecode, init, true);
+}
+
+mpx_value *mpx_value_copy(mpx_value *v)
+{
+	mpx_value *copy;
+
+	if (!mpx__is_value(v))
+		return NULL;
+	copy = make(v->typecode, !atomic_load(&v->lock));
+	if (copy)
+		mpx__element_load(&v->bytes, sizeof v->bytes, &copy->bytes);
+	return copy;
 }
 
 void *mpx_value_pointer(mpx_value *v, char typecode)
 {
-	if (!is_value(v))
+	if (!mpx__is_value(v))
 		return NULL;
 	if (!mpx__typecode_fits(v->typecode, typecode)) {
 		errno = EINVAL;
@@ -53,9 +81,14 @@ void *mpx_value_pointer(mpx_value *v, char typecode)
 	return &v->bytes;
 }
 
+char mpx_value_typecode(const mpx_value *v)
+{
+	return mpx__is_value(v) ? v->typecode : '\0';
+}
+
 static int check(mpx_value *v, const void *argument)
 {
-	if (!is_value(v))
+	if (!mpx__is_value(v))
 		return -1;
 	if (!argument) {
 		errno = EINVAL;
@@ -64,11 +97,21 @@ static int check(mpx_value *v, const void *argument)
 	return 0;
 }
 
+static void load(mpx_value *v, void *out)
+{
+	mpx__element_load(&v->bytes, mpx__typecode_size(v->typecode), out);
+}
+
+static void store(mpx_value *v, const void *in)
+{
+	mpx__element_store(&v->bytes, mpx__typecode_size(v->typecode), in);
+}
+
 int mpx_value_get(mpx_value *v, void *out)
 {
 	if (check(v, out) != 0)
 		return -1;
-	mpx__element_load(&v->bytes, mpx__typecode_size(v->typecode), out);
+	load(v, out);
 	return 0;
 }
 
@@ -76,133 +119,63 @@ int mpx_value_set(mpx_value *v, const void *in)
 {
 	if (check(v, in) != 0)
 		return -1;
-	mpx__element_store(&v->bytes, mpx__typecode_size(v->typecode), in);
+	store(v, in);
 	return 0;
 }
 
-/* Compare-exchange of size bytes; expected and desired in the low ones. */
-static bool exchange_if(void *at, size_t size, uint64_t *expected, uint64_t desired)
+int mpx_value_read(mpx_value *v, void *out, double timeout)
 {
-	bool done;
+	mpx_rlock *lock;
+	int begun;
 
-	switch (size) {
-#define CASE(bytes, type)                                                                          \
-	case bytes: {                                                                              \
-		type e = (type)*expected;                                                          \
-		done = __atomic_compare_exchange_n((type *)at, &e, (type)desired, false,           \
-						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);            \
-		*expected = e;                                                                     \
-		return done;                                                                       \
+	if (check(v, out) != 0)
+		return -1;
+	lock = atomic_load(&v->lock);
+	begun = mpx__locked_begin(lock, timeout);
+	if (begun == 0 || begun == EOWNERDEAD) {
+		load(v, out);
+		mpx_rlock_release(lock);
 	}
-		CASE(1, uint8_t)
-		CASE(2, uint16_t)
-		CASE(4, uint32_t)
-		CASE(8, uint64_t)
-#undef CASE
-	default:
-		return false;
-	}
+	return mpx__locked_end(begun);
 }
 
-static uint64_t load_bits(void *at, size_t size)
+int mpx_value_write(mpx_value *v, const void *in, double timeout)
 {
-	uint64_t bits = 0;
-	uint8_t one;
-	uint16_t two;
-	uint32_t four;
+	mpx_rlock *lock;
+	int begun;
 
-	switch (size) {
-	case 1:
-		mpx__element_load(at, 1, &one);
-		return one;
-	case 2:
-		mpx__element_load(at, 2, &two);
-		return two;
-	case 4:
-		mpx__element_load(at, 4, &four);
-		return four;
-	default:
-		mpx__element_load(at, 8, &bits);
-		return bits;
+	if (check(v, in) != 0)
+		return -1;
+	lock = atomic_load(&v->lock);
+	begun = mpx__locked_begin(lock, timeout);
+	if (begun == 0 || begun == EOWNERDEAD) {
+		store(v, in);
+		mpx_rlock_release(lock);
 	}
-}
-
-static bool less(mpx_number a, mpx_number b)
-{
-	return a.kind == 'd' ? a.d < b.d : a.kind == 'u' ? a.u < b.u : a.i < b.i;
-}
-
-/* The sum of two encoded numbers of the same typecode, encoded. */
-static uint64_t sum(char typecode, uint64_t a, uint64_t b)
-{
-	uint64_t bits;
-
-	if (typecode != 'd' && typecode != 'f') {
-		mpx__number_encode(typecode, mpx_number_u(a + b), &bits);
-	} else {
-		double x = mpx__number_decode(typecode, a, 'd').d;
-		double y = mpx__number_decode(typecode, b, 'd').d;
-		mpx__number_encode(typecode, mpx_number_d(x + y), &bits);
-	}
-	return bits;
-}
-
-/* What the operation leaves behind. The typecode's own kind decides what is less. */
-static uint64_t outcome(char typecode, mpx_value_op op, uint64_t old, uint64_t x, uint64_t expected)
-{
-	char kind = mpx__number_decode(typecode, x, 0).kind;
-	mpx_number a = mpx__number_decode(typecode, old, kind);
-	mpx_number b = mpx__number_decode(typecode, x, kind);
-
-	switch (op) {
-	case MPX_VALUE_ADD:
-		return sum(typecode, old, x);
-	case MPX_VALUE_MIN:
-		return less(b, a) ? x : old;
-	case MPX_VALUE_MAX:
-		return less(a, b) ? x : old;
-	case MPX_VALUE_COMPARE_EXCHANGE:
-		return old == expected ? x : old;
-	case MPX_VALUE_EXCHANGE:
-	default:
-		return x;
-	}
-}
-
-mpx_number mpx_value_update(mpx_value *v, mpx_value_op op, mpx_number x, mpx_number expected)
-{
-	uint64_t old, new_bits = 0, expected_bits = 0;
-	size_t size;
-	int error;
-
-	if (!is_value(v))
-		return mpx_number_i(0);
-	error = mpx__number_encode(v->typecode, x, &new_bits);
-	if (!error && op == MPX_VALUE_COMPARE_EXCHANGE)
-		error = mpx__number_encode(v->typecode, expected, &expected_bits);
-	if (!error && (op < MPX_VALUE_ADD || op > MPX_VALUE_MAX))
-		error = EINVAL;
-	if (error) {
-		errno = error;
-		return mpx_number_i(0);
-	}
-	size = mpx__typecode_size(v->typecode);
-	old = load_bits(&v->bytes, size);
-	while (!exchange_if(&v->bytes, size, &old,
-			    outcome(v->typecode, op, old, new_bits, expected_bits)))
-		;
-	return mpx__number_decode(v->typecode, old, x.kind);
+	return mpx__locked_end(begun);
 }
 
 mpx_rlock *mpx_value_lock(mpx_value *v)
 {
-	return is_value(v) ? &v->lock : NULL;
+	mpx_rlock *lock = mpx__is_value(v) ? atomic_load(&v->lock) : NULL;
+
+	if (!lock)
+		errno = EINVAL;
+	return lock;
+}
+
+int mpx_value_synchronized(mpx_value *v, mpx_rlock *lock)
+{
+	if (!mpx__is_value(v))
+		return -1;
+	return mpx__rlock_lend(&v->lock, lock);
 }
 
 void mpx_value_free(mpx_value *v)
 {
-	if (v && is_value(v)) {
-		atomic_store(&v->lock.object.type, 0);
-		mpx__object_free(v);
-	}
+	if (!v || !mpx__is_value(v))
+		return;
+	if (!v->raw)
+		atomic_store(&v->own->object.type, 0);
+	mpx__object_free(v);
 }

@@ -137,3 +137,15 @@ void mpx_rlock_free(mpx_rlock *l)
 	if (l && mpx__is_rlock(l) && !l->inside)
 		mpx__object_free(l);
 }
+
+int mpx__rlock_lend(_Atomic(struct mpx_rlock *) *where, struct mpx_rlock *lock)
+{
+	struct mpx_rlock *none = NULL;
+
+	if (!is_rlock(lock))
+		return -1;
+	if (atomic_compare_exchange_strong(where, &none, lock))
+		return 0;
+	errno = EBUSY;
+	return -1;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * The RLock's layout, for the objects that have one inside (value, array).
+ * The RLock's layout, for the objects that have one inside or are lent one (value,
+ * array).
  */
 #ifndef MPX_SYNC_RLOCK_H
 #define MPX_SYNC_RLOCK_H
@@ -36,5 +37,9 @@ static inline void mpx__rlock_init_inside(struct mpx_rlock *l)
 	l->inside = 1;
 	atomic_store(&l->object.type, MPX__RLOCK);
 }
+
+/* Where is what an object uses, NULL so far: 0, or -1 with EBUSY (it has one) or
+ * EINVAL (lock is none). */
+int mpx__rlock_lend(_Atomic(struct mpx_rlock *) *where, struct mpx_rlock *lock);
 
 #endif
