@@ -12,6 +12,7 @@
  *   mpx/queue.h     Queue
  *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult
+ *   mpx/log.h       get_logger, log_to_stderr
  *
  * Six rules hold for every function:
  *
@@ -59,12 +60,15 @@
  *
  * Environment: MPX_CPU_COUNT (what mpx_cpu_count returns), MPX_HEAP_SIZE
  * (address space reserved for shared memory: 512M, 64G ...; default 64G, halved
- * until the system agrees; 64M under valgrind, whose leak check reads all of it). Both are ignored in set-user-ID programs.
+ * until the system agrees; 64M under valgrind, whose leak check reads all of it),
+ * MPX_LOG (a level: DEBUG, INFO ...; logs to stderr). All are ignored in set-user-ID
+ * programs.
  */
 #ifndef MPX_H
 #define MPX_H
 
 #include <mpx/connection.h>
+#include <mpx/log.h>
 #include <mpx/memory.h>
 #include <mpx/pool.h>
 #include <mpx/process.h>

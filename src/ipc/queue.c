@@ -174,7 +174,7 @@ static int put(mpx_queue *q, const void *msg, size_t size, void *block, int64_t 
 			error = ETIMEDOUT;
 		else
 			error = append(q, msg, size, block);
-		mpx__word_release(&q->p.guard);
+		mpx__guard_release(&q->p.guard);
 		if (error != ETIMEDOUT)
 			return error;
 		mpx__queue_catch_up(q);
@@ -256,7 +256,7 @@ static void tidy(mpx_queue *q)
 {
 	if (mpx__queue_guard_producers(q, 0) == 0) {
 		free_left_rings(q);
-		mpx__word_release(&q->p.guard);
+		mpx__guard_release(&q->p.guard);
 	}
 }
 
@@ -282,7 +282,7 @@ static int get(mpx_queue *q, void *buf, size_t cap, bool peek, int64_t deadline,
 				memcpy(buf, record.bytes, record.size);
 			take(q, &record);
 		}
-		mpx__word_release(&q->c.guard);
+		mpx__guard_release(&q->c.guard);
 		if (ring != atomic_load_explicit(&q->c.ring, memory_order_relaxed))
 			tidy(q);
 		if (found) {
@@ -371,7 +371,7 @@ int mpx_queue_close(mpx_queue *q)
 	error = mpx__queue_ring(q);
 	if (!error)
 		atomic_store(&q->closed, 1);
-	mpx__word_release(&q->p.guard);
+	mpx__guard_release(&q->p.guard);
 	mpx__event_post(&q->items, true);
 	mpx__event_post(&q->space, true);
 	return error ? fail(error) : 0;

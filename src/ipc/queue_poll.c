@@ -18,7 +18,7 @@
 #include "base/private.h"
 #include "platform/platform.h"
 #include "shm/family.h"
-#include "shm/word.h"
+#include "shm/guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -126,7 +126,7 @@ static bool pass_guard(mpx_queue *q)
 {
 	if (mpx__queue_guard_producers(q, mpx__os_now() + 1000000000) != 0)
 		return false;
-	mpx__word_release(&q->p.guard);
+	mpx__guard_release(&q->p.guard);
 	return true;
 }
 

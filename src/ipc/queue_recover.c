@@ -70,7 +70,7 @@ int mpx__queue_guard_consumers(mpx_queue *q, int64_t deadline)
 void mpx__queue_catch_up(mpx_queue *q)
 {
 	if (mpx__guard_is_dead(&q->p.guard) && mpx__queue_guard_producers(q, 0) == 0)
-		mpx__word_release(&q->p.guard);
+		mpx__guard_release(&q->p.guard);
 	if (mpx__guard_is_dead(&q->c.guard) && mpx__queue_guard_consumers(q, 0) == 0)
-		mpx__word_release(&q->c.guard);
+		mpx__guard_release(&q->c.guard);
 }

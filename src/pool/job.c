@@ -3,6 +3,7 @@
  */
 #include "pool/pool.h"
 
+#include "base/log.h"
 #include "shm/family.h"
 #include "shm/word.h"
 #include "sync/eventcount.h"
@@ -54,12 +55,14 @@ int mpx__pool_lock(mpx_pool *pool)
 	if (error != EOWNERDEAD)
 		return error;
 	recover(pool);
+	mpx__log_note(MPX__LOG_POOL, pool);
 	return 0;
 }
 
 void mpx__pool_unlock(mpx_pool *pool)
 {
 	mpx__word_release(&pool->lock);
+	mpx__log_tell();
 }
 
 /* --- lists -------------------------------------------------------------------------- */
@@ -271,20 +274,26 @@ static uint64_t word_after_death(struct mpx_result *job, struct mpx__worker *w, 
 	return mpx__chunk_word(MPX__CHUNK_PENDING, attempts, (uint32_t)(item - first));
 }
 
-void mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how)
+bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how)
 {
 	struct mpx_result *job = atomic_load(&w->job);
 	uint64_t c = atomic_load(&w->chunk), word;
+	bool again = false;
 
 	if (!job)
-		return;
+		return false;
 	if (!atomic_load(&job->ready)) {
 		word = c < job->chunks ? atomic_load(&job->chunk[c]) : 0;
-		if (word && mpx__chunk_owner(word) == id)
-			atomic_store(&job->chunk[c], word_after_death(job, w, (size_t)c, how));
+		if (word && mpx__chunk_owner(word) == id) {
+			word = word_after_death(job, w, (size_t)c, how);
+			atomic_store(&job->chunk[c], word);
+			again = mpx__chunk_owner(word) == MPX__CHUNK_PENDING &&
+				mpx__chunk_attempts(word) > 0;
+		}
 		rewind_cursor(pool, job);
 	}
 	mpx__job_leave(pool, w);
+	return again;
 }
 
 bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)

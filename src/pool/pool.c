@@ -6,6 +6,7 @@
 #include "pool/pool.h"
 
 #include "base/deadline.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
@@ -133,22 +134,27 @@ int mpx_pool_close(mpx_pool *pool)
 	mpx__pool_unlock(pool);
 	mpx__event_post(&pool->work, true);
 	mpx__pool_wake(pool);
+	mpx_log(MPX_LOG_DEBUG, "closing pool");
 	return 0;
 }
 
 int mpx__pool_terminate(mpx_pool *pool, int error, const char *message)
 {
 	int failed = mpx__pool_lock(pool);
+	bool breaks;
 
 	if (failed)
 		return failed;
-	if (error != ECANCELED && !pool->broken)
+	breaks = error != ECANCELED && !pool->broken;
+	if (breaks)
 		pool->broken = (uint32_t)error;
 	atomic_store(&pool->state, MPX__POOL_TERMINATED);
 	mpx__job_fail_all(pool, error, message);
 	mpx__pool_unlock(pool);
 	mpx__event_post(&pool->work, true);
 	mpx__pool_wake(pool);
+	if (breaks)
+		mpx_log(MPX_LOG_WARNING, "pool is broken: %s", message);
 	return 0;
 }
 
@@ -158,6 +164,7 @@ int mpx_pool_terminate(mpx_pool *pool)
 
 	if (!mpx__is_pool(pool))
 		return -1;
+	mpx_log(MPX_LOG_DEBUG, "terminating pool");
 	error = mpx__pool_terminate(pool, ECANCELED, "the pool was terminated");
 	return error ? fail(error) : 0;
 }
@@ -194,8 +201,10 @@ static int wait_for_workers(mpx_pool *pool, int64_t deadline)
 
 static int join(mpx_pool *pool, int64_t deadline)
 {
-	int error = mpx__child_wait(pool->supervisor, deadline);
+	int error;
 
+	mpx_log(MPX_LOG_DEBUG, "joining pool");
+	error = mpx__child_wait(pool->supervisor, deadline);
 	if (!error)
 		error = wait_for_workers(pool, deadline);
 	if (!error) /* for those that a supervisor which was killed has left */

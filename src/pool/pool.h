@@ -151,8 +151,9 @@ struct mpx_result *mpx__job_first(mpx_pool *pool);
 void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure);
 /* A worker has no more to do with its job; or it has died, see below. */
 void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
-/* What the death of a worker means for its job. how: index and error are filled in. */
-void mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);
+/* What the death of a worker means for its job. how: index and error are filled in.
+ * True: the item that was running is tried again. */
+bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);
 /* The user does not want it any more; false if it is ready. */
 bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job);
 /* The user frees it. */

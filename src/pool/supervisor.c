@@ -4,12 +4,13 @@
  * The supervisor: a process with one thread and nothing to do but to look after the
  * workers. It forks them, learns of their deaths by SIGCHLD, says what a death
  * means for the job, replaces the dead, ends everything when told to or when the
- * pool's creator has died. It never runs the user's code.
+ * pool's creator has died. It never runs the user's code, but for a sink of the log.
  *
  * If it dies itself, its workers die with it (child.h), and whoever waits for the
  * pool notices: mpx__pool_supervisor_died.
  */
 #include "base/deadline.h"
+#include "base/log.h"
 #include "pool/pool.h"
 #include "process/process.h"
 #include "shm/family.h"
@@ -105,6 +106,7 @@ static int spawn(struct supervisor *s, int i)
 	s->child[i] = c;
 	atomic_store(&w->id, c->id);
 	s->alive++;
+	mpx_log(MPX_LOG_DEBUG, "added worker PoolWorker-%d, pid %d", i + 1, (int)c->pid);
 	return 0;
 }
 
@@ -133,17 +135,27 @@ static mpx_failure describe(const struct mpx__child *c, uint32_t condemned)
 	return how;
 }
 
+/* A worker whose end is no news is one that has exited with 0. */
+static void tell_end(int i, const mpx_failure *how, bool again)
+{
+	mpx_log(how->exit_status == 0 ? MPX_LOG_DEBUG : MPX_LOG_INFO,
+		"PoolWorker-%d (pid %d): %s%s", i + 1, (int)how->pid, how->message,
+		again ? "; its item is tried again" : "");
+}
+
 static void bury(struct supervisor *s, int i)
 {
 	struct mpx__worker *w = &s->pool->worker[i];
 	struct mpx__child *c = s->child[i];
 	mpx_failure how = describe(c, atomic_load(&w->condemned));
 	int init_error = (int)atomic_load(&w->init_error);
+	bool again = false;
 
 	if (mpx__pool_lock(s->pool) == 0) {
-		mpx__job_worker_died(s->pool, w, c->id, &how);
+		again = mpx__job_worker_died(s->pool, w, c->id, &how);
 		mpx__pool_unlock(s->pool);
 	}
+	tell_end(i, &how, again);
 	atomic_store(&w->id, 0);
 	mpx__child_free(c);
 	s->child[i] = NULL;
@@ -222,9 +234,14 @@ static void end_condemned(struct supervisor *s)
 		if (!s->kill_at[i]) {
 			mpx__child_signal(s->child[i], SIGTERM);
 			s->kill_at[i] = now + GRACE;
+			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGTERM: its task %s", i + 1,
+				atomic_load(&w->condemned) == ETIMEDOUT
+					? "ran longer than its timeout"
+					: "was cancelled");
 		} else if (now >= s->kill_at[i]) {
 			mpx__child_signal(s->child[i], SIGKILL);
 			s->kill_at[i] = INT64_MAX;
+			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGKILL", i + 1);
 		}
 	}
 }

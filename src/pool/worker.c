@@ -4,6 +4,7 @@
  * A worker: joins a job, claims chunks of it until none is left, leaves it.
  */
 #include "base/deadline.h"
+#include "base/log.h"
 #include "pool/pool.h"
 #include "process/process.h"
 #include "shm/family.h"
@@ -86,8 +87,11 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 		THEN;
 		atomic_store_explicit(&w->item, item, memory_order_relaxed);
 		THEN;
-		while ((error = run_item(w, job, item)) && attempts < job->retries)
+		while ((error = run_item(w, job, item)) && attempts < job->retries) {
 			atomic_store(&w->attempts, ++attempts);
+			mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item,
+				error);
+		}
 		if (error)
 			report(pool, job, item, error);
 		w->tasks++;

@@ -4,6 +4,7 @@
 #include "process/child.h"
 
 #include "base/deadline.h"
+#include "base/log.h"
 #include "base/private.h"
 #include "shm/family.h"
 
@@ -42,6 +43,7 @@ _Noreturn void mpx__child_exit(int code)
 {
 	if (at_exit)
 		at_exit();
+	mpx_log(MPX_LOG_INFO, "process exiting with exitcode %d", code & 0xff);
 	fflush(NULL);
 	mpx__peer_exit(code);
 	_exit(code);

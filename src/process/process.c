@@ -5,7 +5,9 @@
  * wrong pointer is told from a right one; only its parent uses it.
  */
 #include "process/process.h"
+
 #include "base/deadline.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "ipc/wait.h"
 #include "process/child.h"
@@ -30,6 +32,7 @@ struct mpx_process {
 	bool daemon, orphan;
 	_Atomic bool starting; /* once for all, unless the fork failed */
 	_Atomic bool started;
+	_Atomic bool told;	  /* the log, of its end */
 	struct mpx__child *child; /* in private memory, the parent's */
 	uint32_t id;		  /* peer id; of current and parent only */
 	pid_t pid;
@@ -109,6 +112,25 @@ __attribute__((constructor)) static void make_known(void)
 	mpx__wait_know(&wait_kind);
 }
 
+/* --- its end -------------------------------------------------------------------------- */
+
+/* Has our child ended? The log is told once. Under no lock. */
+static bool poll_and_tell(mpx_process *p)
+{
+	struct mpx__child *c = p->child;
+
+	if (!mpx__child_poll(c))
+		return false;
+	if (!mpx_log_enabled(MPX_LOG_DEBUG) || atomic_exchange(&p->told, true))
+		return true;
+	if (c->known)
+		mpx_log(MPX_LOG_DEBUG, "process %s (pid %d) has ended, exitcode %d", p->name,
+			(int)c->pid, c->status);
+	else
+		mpx_log(MPX_LOG_DEBUG, "process %s (pid %d) has ended", p->name, (int)c->pid);
+	return true;
+}
+
 /* --- making and starting -------------------------------------------------------------- */
 
 static int choose_names(mpx_process *p, const char *name)
@@ -172,6 +194,8 @@ static int run(void *arg)
 	current.pid = getpid();
 	atomic_store(&counter, 0);
 	mpx__child_at_exit(end_children);
+	mpx__log_process(current.name);
+	mpx_log(MPX_LOG_INFO, "child process began");
 	return target(args);
 }
 
@@ -198,6 +222,7 @@ int mpx_process_start(mpx_process *p)
 	}
 	p->pid = p->child->pid;
 	atomic_store(&p->started, true);
+	mpx_log(MPX_LOG_DEBUG, "process %s started, pid %d", p->name, (int)p->pid);
 	return 0;
 }
 
@@ -238,7 +263,10 @@ int mpx_process_join(mpx_process *p, double timeout)
 	if (must_be_started_child(p) != 0)
 		return -1;
 	error = mpx__child_wait(p->child, deadline);
-	return error ? fail(error) : 0;
+	if (error)
+		return fail(error);
+	poll_and_tell(p);
+	return 0;
 }
 
 bool mpx_process_is_alive(mpx_process *p)
@@ -253,7 +281,7 @@ bool mpx_process_is_alive(mpx_process *p)
 		errno = EPERM;
 		return false;
 	}
-	return p->started && !mpx__child_poll(p->child);
+	return p->started && !poll_and_tell(p);
 }
 
 int mpx_process_exitcode(mpx_process *p, int *code)
@@ -262,7 +290,7 @@ int mpx_process_exitcode(mpx_process *p, int *code)
 		return fail(EINVAL);
 	if (must_be_started_child(p) != 0)
 		return -1;
-	if (!mpx__child_poll(p->child))
+	if (!poll_and_tell(p))
 		return fail(EAGAIN);
 	if (!p->child->known)
 		return fail(ECHILD);
@@ -333,7 +361,7 @@ int mpx_process_free(mpx_process *p)
 		return fail(EINVAL);
 	if (p->parent != mpx__self())
 		return fail(EPERM);
-	if (p->started && !mpx__child_poll(p->child))
+	if (p->started && !poll_and_tell(p))
 		return fail(EBUSY);
 	mpx__child_free(p->child);
 	free(p->name);
@@ -404,6 +432,8 @@ void mpx__process_become(const char *name, int number, uint32_t parent_id)
 	current.daemon = true;
 	atomic_store(&counter, 0);
 	mpx__child_at_exit(end_children);
+	mpx__log_process(current.name);
+	mpx_log(MPX_LOG_INFO, "child process began");
 }
 
 /* --- the end ------------------------------------------------------------------------------- */
@@ -441,5 +471,6 @@ static void end_children(void)
 		if (p->daemon && mpx__child_wait(p->child, mpx__os_now() + 1000000000) != 0)
 			mpx__child_signal(p->child, SIGKILL);
 		mpx__child_wait(p->child, INT64_MAX);
+		poll_and_tell(p);
 	}
 }

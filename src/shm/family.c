@@ -8,6 +8,7 @@
  */
 #include "shm/family.h"
 
+#include "base/log.h"
 #include "base/private.h"
 #include "platform/platform.h"
 
@@ -88,6 +89,7 @@ static void make_family(void)
 	f->size = size;
 	mpx__heap_init(&f->heap, (char *)f + (sizeof *f + MPX__PAGE - 1) / MPX__PAGE * MPX__PAGE,
 		       (char *)f + size);
+	mpx__log_begin();
 	mpx__spins = mpx__os_cpu_count() > 1 ? 200 : 0;
 	mpx__family_base = f;
 	mpx__self();

@@ -26,6 +26,7 @@ int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *
 		return error;
 	recover(arg);
 	mpx__word_consistent(guard);
+	mpx__log_note(MPX__LOG_OBJECT, arg);
 	return 0;
 }
 

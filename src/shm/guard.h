@@ -8,12 +8,15 @@
  *     error = mpx__guard(&o->guard, deadline, recover, o);
  *     if (!error) {
  *             ...
- *             mpx__word_release(&o->guard);
+ *             mpx__guard_release(&o->guard);
  *     }
+ *
+ * The caller holds no other guard.
  */
 #ifndef MPX_SHM_GUARD_H
 #define MPX_SHM_GUARD_H
 
+#include "base/log.h"
 #include "shm/word.h"
 
 #include <stdatomic.h>
@@ -26,6 +29,12 @@
 
 /* 0 or an errno value. Who does not want to wait (deadline 0) waits for that. */
 int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg), void *arg);
+
+static inline void mpx__guard_release(_Atomic uint32_t *guard)
+{
+	mpx__word_release(guard);
+	mpx__log_tell();
+}
 
 /* Did its holder die, and nobody has taken it since? */
 bool mpx__guard_is_dead(_Atomic uint32_t *guard);

@@ -6,6 +6,7 @@
  */
 #include "shm/heap.h"
 
+#include "base/log.h"
 #include "platform/platform.h"
 #include "shm/bitmap.h"
 #include "shm/family.h"
@@ -149,6 +150,7 @@ static int lock(void)
 	if (error == EOWNERDEAD) {
 		rebuild();
 		mpx__word_consistent(&heap()->lock);
+		mpx__log_note(MPX__LOG_HEAP, heap());
 		error = 0;
 	}
 	return error;

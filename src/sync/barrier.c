@@ -89,7 +89,7 @@ static int break_phase(mpx_barrier *b, uint32_t phase)
 	state = atomic_load(&b->state);
 	if (phase_of(state) == phase)
 		atomic_store(&b->state, state | BROKEN);
-	mpx__word_release(&b->guard);
+	mpx__guard_release(&b->guard);
 	mpx__event_post(&b->change, true);
 	return 0;
 }
@@ -166,7 +166,7 @@ static int let_go(mpx_barrier *b, uint32_t phase)
 		return error;
 	if (!is_over(b, phase, &error))
 		atomic_store(&b->state, next(atomic_load(&b->state), true));
-	mpx__word_release(&b->guard);
+	mpx__guard_release(&b->guard);
 	mpx__event_post(&b->change, true);
 	return error;
 }
@@ -188,7 +188,7 @@ static int arrive(mpx_barrier *b, uint32_t *phase, uint32_t *index, int64_t dead
 		error = EBUSY; /* the action runs */
 	else
 		atomic_store(&b->arrived[*index], (uint64_t)*phase << 32 | mpx__self());
-	mpx__word_release(&b->guard);
+	mpx__guard_release(&b->guard);
 	return error;
 }
 
@@ -257,7 +257,7 @@ int mpx_barrier_reset(mpx_barrier *b)
 		return -1;
 	}
 	atomic_store(&b->state, next(atomic_load(&b->state), false));
-	mpx__word_release(&b->guard);
+	mpx__guard_release(&b->guard);
 	mpx__event_post(&b->change, true);
 	return 0;
 }

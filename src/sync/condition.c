@@ -178,7 +178,7 @@ static void look_who_died(mpx_condition *c, bool waiting_too)
 		else if (waiting_too && state == WAITING && mpx__peer_dead(atomic_load(&p->peer)))
 			atomic_store(&p->state, FREE);
 	}
-	mpx__word_release(&c->guard);
+	mpx__guard_release(&c->guard);
 }
 
 /* --- wait ------------------------------------------------------------------------ */
@@ -212,7 +212,7 @@ static int link_places(mpx_condition *c, struct places *fresh)
 		last = atomic_load(&last->next);
 	atomic_store(&last->next, fresh);
 	mpx__forget(&c->fresh);
-	mpx__word_release(&c->guard);
+	mpx__guard_release(&c->guard);
 	return 0;
 }
 
@@ -237,7 +237,7 @@ static int enter(mpx_condition *c, struct place **place)
 		if (error)
 			return error;
 		*place = take_place(c);
-		mpx__word_release(&c->guard);
+		mpx__guard_release(&c->guard);
 		if (*place)
 			return 0;
 		if (tried == 0)
@@ -340,7 +340,7 @@ int mpx_condition_notify(mpx_condition *c, unsigned n)
 		return fail(error);
 	while (n && (p = oldest(c, c->ticket)) != NULL)
 		n -= give_notice(p, c->ticket);
-	mpx__word_release(&c->guard);
+	mpx__guard_release(&c->guard);
 	return 0;
 }
 
@@ -356,7 +356,7 @@ int mpx_condition_notify_all(mpx_condition *c)
 		return fail(error);
 	for (struct place *p = next_place(c, &in, NULL); p; p = next_place(c, &in, p))
 		give_notice(p, c->ticket);
-	mpx__word_release(&c->guard);
+	mpx__guard_release(&c->guard);
 	return 0;
 }
 

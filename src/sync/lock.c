@@ -4,6 +4,7 @@
  * multiprocessing.Lock: an owner word, and nothing more.
  */
 #include "base/deadline.h"
+#include "base/log.h"
 #include "shm/object.h"
 #include "shm/word.h"
 
@@ -37,6 +38,8 @@ int mpx_lock_acquire(mpx_lock *l, double timeout)
 		error = mpx__word_acquire(&l->word, deadline);
 	if (!error)
 		return 0;
+	if (error == EOWNERDEAD)
+		mpx__log_note(MPX__LOG_LOCK, l);
 	errno = error;
 	return -1;
 }
@@ -50,6 +53,7 @@ int mpx_lock_release(mpx_lock *l)
 		return -1;
 	}
 	mpx__word_release(&l->word);
+	mpx__log_tell();
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "sync/rlock.h"
 
 #include "base/deadline.h"
+#include "base/log.h"
 #include "shm/peers.h"
 #include "shm/word.h"
 
@@ -71,6 +72,8 @@ int mpx_rlock_acquire(mpx_rlock *l, double timeout)
 	}
 	if (!error)
 		return 0;
+	if (error == EOWNERDEAD)
+		mpx__log_note(MPX__LOG_LOCK, l);
 	errno = error;
 	return -1;
 }
@@ -90,6 +93,7 @@ static void give_back(mpx_rlock *l)
 	l->depth = 0;
 	atomic_store(&l->thread, 0);
 	mpx__word_release(&l->word);
+	mpx__log_tell();
 }
 
 int mpx_rlock_release(mpx_rlock *l)
@@ -142,7 +146,7 @@ int mpx__rlock_lend(_Atomic(struct mpx_rlock *) *where, struct mpx_rlock *lock)
 {
 	struct mpx_rlock *none = NULL;
 
-	if (!is_rlock(lock))
+	if (!mpx__is_rlock(lock))
 		return -1;
 	if (atomic_compare_exchange_strong(where, &none, lock))
 		return 0;

@@ -112,10 +112,10 @@ static void collect(mpx_semaphore *s)
 			count_free(s);
 			found = true;
 		}
-		mpx__word_release(&s->guard);
+		mpx__guard_release(&s->guard);
 	}
 	if (mpx__guard_is_dead(&s->guard) && guard(s, 0) == 0)
-		mpx__word_release(&s->guard);
+		mpx__guard_release(&s->guard);
 	if (found)
 		mpx__event_post(&s->units, true);
 }
@@ -156,7 +156,7 @@ static int acquire(mpx_semaphore *s, int64_t deadline)
 		if (error)
 			return error;
 		taken = take(s);
-		mpx__word_release(&s->guard);
+		mpx__guard_release(&s->guard);
 		if (taken)
 			return 0;
 		collect(s);
@@ -218,7 +218,7 @@ int mpx_semaphore_release(mpx_semaphore *s)
 	error = guard(s, MPX__SOON);
 	if (!error) {
 		error = give(s);
-		mpx__word_release(&s->guard);
+		mpx__guard_release(&s->guard);
 	}
 	if (error) {
 		errno = error;

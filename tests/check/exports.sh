@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 The libmpx authors
 #
-# exports.sh DIR: DIR/shared exports exactly the functions that the public headers
-# declare with MPX_API, and all global names in DIR/static are ours.
+# exports.sh DIR: DIR/shared exports exactly what the public headers declare with
+# MPX_API, and all global names in DIR/static are ours.
 
 set -e
 dir=${1:?}
@@ -13,7 +13,8 @@ names() { awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u;
 for header in include/mpx/*.h; do
 	echo "#include <${header#include/}>"
 done | ${CC:-cc} -E -P -Iinclude -x c - | tr '\n;' ' \n' |
-	sed -n 's/.*visibility("default")[^(]*[ *)]\(mpx_[a-z0-9_]*\) *(.*/\1/p' |
+	sed -n -e 's/.*visibility("default")[^(]*[ *)]\(mpx_[a-z0-9_]*\) *(.*/\1/p' \
+		-e 's/.*extern .*visibility("default")[^(]*[ *)]\(mpx_[a-z0-9_]*\) *$/\1/p' |
 	sort -u >"$dir/declared"
 library=$(find "$dir/shared" -name 'libmpx.so' | head -n 1)
 nm -D --defined-only "$library" | names >"$dir/exported"
@@ -31,4 +32,4 @@ if grep -v '^mpx_' "$dir/global"; then
 	echo 'above: global names that do not start with mpx_'
 	exit 1
 fi
-echo "$(wc -l <"$dir/exported") functions exported, all of them declared"
+echo "$(wc -l <"$dir/exported") names exported, all of them declared"
