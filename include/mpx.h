@@ -9,7 +9,7 @@
  *   mpx/sync.h      Lock, RLock, Semaphore, Condition, Event, Barrier
  *   mpx/value.h     Value, Array
  *   mpx/memory.h    memory shared by all processes of the family
- *   mpx/queue.h     Queue
+ *   mpx/queue.h     Queue, JoinableQueue, SimpleQueue
  *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult
  *   mpx/log.h       get_logger, log_to_stderr

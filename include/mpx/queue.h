@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * mpx/queue.h - multiprocessing.Queue: messages between processes.
+ * mpx/queue.h - multiprocessing.Queue, JoinableQueue and SimpleQueue, which are one
+ * here: messages between processes.
  *
  *     mpx_queue *q = mpx_queue_new();
  *
@@ -56,6 +57,10 @@ MPX_API mpx_queue *mpx_queue_create(const mpx_queue_options *options);
 #ifndef __cplusplus
 #define mpx_queue_new(...) \
 	mpx_queue_create(&(mpx_queue_options){.size = sizeof(mpx_queue_options), __VA_ARGS__})
+/** JoinableQueue(maxsize): every queue can be joined here. */
+#define mpx_joinable_queue_new(...) mpx_queue_new(__VA_ARGS__)
+/** SimpleQueue(): there is no feeder thread that it could do without. */
+#define mpx_simple_queue_new() mpx_queue_new()
 #endif
 
 /**
@@ -94,6 +99,116 @@ MPX_API ssize_t mpx_queue_get(mpx_queue *q, void *buf, size_t cap, double timeou
  * Blocks: at most timeout, while the queue is empty.
  */
 MPX_API ssize_t mpx_queue_next_size(mpx_queue *q, double timeout);
+
+/**
+ * Puts n messages of size bytes each, which stand one behind the other, in that order;
+ * as many at a time as there is room for, each time all or nothing. Returns how many
+ * were put before the timeout: n, unless something went wrong after the first. If not
+ * even one was, fails as mpx_queue_put does.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is full.
+ */
+MPX_API ssize_t mpx_queue_put_many(mpx_queue *q, const void *msgs, size_t size, size_t n,
+				   double timeout);
+
+/**
+ * Waits for a message, and takes with it as many of those behind it as are there, at
+ * most n: the i-th to buf + i * cap, its size to sizes[i] unless sizes is NULL. May
+ * return fewer than there are; at least 1. Fails as mpx_queue_get does; a message
+ * larger than cap ends the run, and is EMSGSIZE when it is the first.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is empty.
+ */
+MPX_API ssize_t mpx_queue_get_many(mpx_queue *q, void *buf, size_t cap, size_t n, size_t *sizes,
+				   double timeout);
+
+/**
+ * A put without copying: memory in the family's heap for a message of size bytes, to
+ * be filled and given to mpx_queue_commit, or to mpx_queue_cancel. It is not zeroed; it
+ * is aligned as malloc's. What it costs does not depend on size. If the process dies
+ * the memory comes back. Fails as mpx_queue_put does.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family; only the one that reserved may commit.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is full.
+ */
+MPX_API void *mpx_queue_reserve(mpx_queue *q, size_t size, double timeout);
+
+/**
+ * Puts a reserved message, which is no longer yours. It waits for nothing: if others
+ * have filled the queue meanwhile, it holds one more than maxsize. Fails with EPIPE
+ * (closed), EINVAL (not reserved from q by this process), ENOMEM, ETIMEDOUT (somebody was
+ * stopped inside put for a second): then it still is yours.
+ *
+ * Threads: safe.
+ * Fork: only in the process that reserved.
+ * Signals: not async-signal-safe.
+ * Blocks: for a moment.
+ */
+MPX_API int mpx_queue_commit(mpx_queue *q, void *msg);
+
+/** Gives reserved memory back, unused. Fails with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: only in the process that reserved.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the heap's own lock.
+ */
+MPX_API int mpx_queue_cancel(mpx_queue *q, void *msg);
+
+/**
+ * A get without copying: the oldest message where it stands, and its size. It is yours
+ * until mpx_queue_release, and goes when the process dies. (A message of up to 4096
+ * bytes that was not reserved is copied once.) Fails as mpx_queue_get does; and with
+ * ENOMEM, when the message stays in the queue.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family; only the one that took may release.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, while the queue is empty.
+ */
+MPX_API const void *mpx_queue_take(mpx_queue *q, size_t *size, double timeout);
+
+/** Gives the memory of a taken message back. Fails with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: only in the process that took it.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the heap's own lock.
+ */
+MPX_API int mpx_queue_release(mpx_queue *q, const void *msg);
+
+/**
+ * JoinableQueue.task_done(): one message that was taken has been dealt with. Counts for
+ * the caller's own first, then for anybody's. Fails with EOVERFLOW if all that were taken
+ * are done (Python: ValueError), EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: for a moment.
+ */
+MPX_API int mpx_queue_task_done(mpx_queue *q);
+
+/**
+ * JoinableQueue.join(timeout): waits until the queue is empty and everything that was
+ * taken is done. Fails with ETIMEDOUT; with EOWNERDEAD, once, if it is all but for
+ * messages that a process had taken which then died or ended (Python waits for ever);
+ * EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout.
+ */
+MPX_API int mpx_queue_join(mpx_queue *q, double timeout);
 
 /**
  * Queue.qsize(): how many messages wait, at this moment. -1 with EINVAL.

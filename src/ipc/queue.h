@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * The queue's layout in shared memory, for queue.c (messages), queue_recover.c
- * (deaths) and queue_poll.c (descriptors).
+ * The queue's layout in shared memory, for queue.c (its life), queue_put.c,
+ * queue_get.c, queue_join.c (task_done), queue_poll.c (descriptors) and
+ * queue_recover.c (deaths).
  *
  * A chain of rings. Producers write to the last one under their guard, consumers
  * read the first one under theirs; one producer and one consumer never meet.
@@ -13,6 +14,9 @@
  * can finish or undo it when this one dies: see queue_recover.c. A block that holds
  * a large message is tagged with its producer's id, then with the queue's address
  * (before it is committed), then with its consumer's id.
+ *
+ * Messages beyond the ring's inline size, and those that were reserved, stand in a
+ * block behind a head of 16 bytes.
  */
 #ifndef MPX_IPC_QUEUE_H
 #define MPX_IPC_QUEUE_H
@@ -20,9 +24,11 @@
 #include "ipc/ring.h"
 #include "shm/note.h"
 #include "shm/object.h"
+#include "shm/peers.h"
 
 #include <mpx/queue.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { MPX__QUEUE_WATCHERS = 64 };
@@ -32,6 +38,18 @@ struct mpx__watcher {
 	_Atomic uint32_t peer;	  /* its id; 0: free. Taken by compare-exchange */
 	_Atomic uint32_t armed;	  /* not 0: the next post shall ring; a new number each time */
 	_Atomic uint64_t address; /* of its doorbell; by the watcher */
+};
+
+/* Of a block: what mpx_queue_commit and _release need to know of it. */
+struct mpx__queue_block {
+	_Alignas(16) mpx_queue *queue;
+	size_t size; /* of the message, which follows */
+};
+
+/* What a process took and has done; each by one process, its entry (queue_join.c). */
+struct mpx__queue_taken {
+	_Atomic uint64_t taken; /* its id << 32 | how many messages; under the guard */
+	_Atomic uint32_t done;	/* of them; modulo 2^32 both */
 };
 
 struct mpx__queue_producers {
@@ -52,9 +70,12 @@ struct mpx__queue_consumers {
 	_Atomic uint32_t count; /* of messages ever taken, modulo 2^32 */
 	_Atomic uint64_t bytes; /* of messages ever taken */
 	_Atomic(struct mpx__ring *) ring;
-	uint64_t head_before;	  /* notes: before the get in progress */
-	uint64_t bytes_after;	  /* notes: after it */
-	struct mpx__note message; /* notes: its block */
+	uint64_t head_before;		/* notes: before the get in progress */
+	uint64_t bytes_after;		/* notes: after it */
+	uint64_t taken_before;		/* notes: the consumer's entry before it */
+	struct mpx__queue_taken *entry; /* notes: that is this one */
+	struct mpx__note message;	/* notes: its block */
+	_Atomic uint32_t lost;		/* messages taken by processes whose entries are gone */
 };
 
 struct mpx_queue {
@@ -68,13 +89,50 @@ struct mpx_queue {
 	struct mpx__queue_consumers c;
 	_Alignas(64) _Atomic uint32_t items; /* eventcount: a message came, or close */
 	_Alignas(64) _Atomic uint32_t space; /* eventcount: room came, or close */
+	_Atomic uint32_t finished;	     /* eventcount: a process has done all that it took */
 	_Alignas(64) struct mpx__watcher watcher[MPX__QUEUE_WATCHERS];
+	struct mpx__queue_taken taken[MPX__PEER_SLOTS];
 };
 
 static inline uint32_t mpx__queue_count(mpx_queue *q)
 {
 	return atomic_load(&q->p.count) - atomic_load(&q->c.count);
 }
+
+/* Otherwise false, with EINVAL. */
+bool mpx__is_queue(const mpx_queue *q);
+
+/* Can a call go on with these? If so, its deadline; otherwise false, with EINVAL. */
+bool mpx__queue_usable(const mpx_queue *q, const void *buf, size_t size, double timeout,
+		       int64_t *deadline);
+
+static inline void *mpx__queue_bytes(struct mpx__queue_block *block)
+{
+	return block + 1;
+}
+
+/* How many of n messages of that size there is room for. */
+size_t mpx__queue_room(mpx_queue *q, size_t size, size_t n);
+
+/* A block of the calling process for a message; NULL with errno. */
+struct mpx__queue_block *mpx__queue_new_block(mpx_queue *q, size_t size);
+/* The one before these bytes, if it is of this queue and in the calling process's
+ * hands; otherwise NULL with EINVAL. */
+struct mpx__queue_block *mpx__queue_block_of(mpx_queue *q, const void *bytes);
+
+/* An empty ring in a block of the calling process; NULL with errno. */
+struct mpx__ring *mpx__queue_new_ring(uint32_t units, uint32_t count);
+/* Frees the rings that consumers have left. Under the producers' guard. */
+void mpx__queue_free_left_rings(mpx_queue *q);
+
+/* Under the consumers' guard: takes all messages before that position, n of them with
+ * that many bytes. Afterwards block, if not NULL, is the calling process's. */
+void mpx__queue_take(mpx_queue *q, uint64_t position, uint32_t n, size_t bytes, void *block);
+/* Under the guard: the ring that has the oldest message, if there is one. */
+struct mpx__ring *mpx__queue_oldest_ring(mpx_queue *q, struct mpx__record *record);
+
+/* Under the consumers' guard, before they are taken: the caller will have taken n more. */
+void mpx__queue_count_taken(mpx_queue *q, uint32_t n);
 
 /* The tag of blocks that the queue keeps. */
 static inline uint64_t mpx__queue_tag(mpx_queue *q)

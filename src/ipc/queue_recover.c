@@ -48,11 +48,14 @@ static void recover_consumers(void *arg)
 	uint64_t head = atomic_load(&atomic_load(&c->ring)->head);
 
 	if (head == c->head_before) {
+		if (c->entry)
+			atomic_store(&c->entry->taken, c->taken_before);
 		mpx__forget(&c->message);
 	} else {
 		mpx__free_noted(&c->message, mpx__queue_tag(q));
 		atomic_store(&c->bytes, c->bytes_after);
 	}
+	c->entry = NULL;
 	atomic_store(&c->count, mpx__position_count(head));
 	mpx__event_post(&q->space, true);
 }

@@ -35,11 +35,10 @@ static bool has_room(struct mpx__ring *ring, uint32_t end)
 }
 
 bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size_t size, void *block,
-		     uint64_t *tail)
+		     uint64_t *position)
 {
-	uint64_t position = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	uint32_t need = units_of(block ? sizeof block : size);
-	uint32_t offset = (uint32_t)position, at = offset & (ring->units - 1);
+	uint32_t offset = (uint32_t)*position, at = offset & (ring->units - 1);
 	uint32_t skip = ring->units - at < need ? ring->units - at : 0;
 
 	if (!has_room(ring, offset + skip + need))
@@ -53,18 +52,18 @@ bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size_t size, void 
 		memcpy(&ring->data[at + 1], &block, sizeof block);
 	else if (size)
 		memcpy(&ring->data[at + 1], msg, size);
-	*tail = make_position(mpx__position_count(position) + 1, offset + skip + need);
+	*position = make_position(mpx__position_count(*position) + 1, offset + skip + need);
 	return true;
 }
 
-bool mpx__ring_read(struct mpx__ring *ring, struct mpx__record *record)
+bool mpx__ring_read(struct mpx__ring *ring, uint64_t position, struct mpx__record *record)
 {
-	uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed), header;
-	uint32_t offset = (uint32_t)head, at = offset & (ring->units - 1);
+	uint64_t header;
+	uint32_t offset = (uint32_t)position, at = offset & (ring->units - 1);
 
-	if (head == ring->seen_tail) {
+	if (position == ring->seen_tail) {
 		ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire); /* R2 */
-		if (head == ring->seen_tail)
+		if (position == ring->seen_tail)
 			return false;
 	}
 	if (ring->data[at] == SKIP) {
@@ -79,6 +78,6 @@ bool mpx__ring_read(struct mpx__ring *ring, struct mpx__record *record)
 	if (record->kind == MPX__RECORD_BLOCK)
 		memcpy(&record->block, record->bytes, sizeof record->block);
 	offset += units_of(record->kind == MPX__RECORD_BLOCK ? sizeof record->block : record->size);
-	record->after = make_position(mpx__position_count(head) + 1, offset);
+	record->after = make_position(mpx__position_count(position) + 1, offset);
 	return true;
 }

@@ -60,22 +60,36 @@ static inline uint32_t mpx__position_count(uint64_t position)
 /* Over zeroed memory: an empty ring that goes on counting at count. */
 void mpx__ring_init(struct mpx__ring *ring, uint32_t units, uint32_t count);
 
-/* Writes a record behind tail, uncommitted. True and the new tail, or false: no
- * room. block is NULL for a message inside the ring. */
+/* Where the next record goes. */
+static inline uint64_t mpx__ring_tail(struct mpx__ring *ring)
+{
+	return atomic_load_explicit(&ring->tail, memory_order_relaxed);
+}
+
+/* Writes a record at *position, which is the tail or behind what was written there, and
+ * uncommitted. True and the position behind it, or false: no room. block is NULL for a
+ * message inside the ring. */
 bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size_t size, void *block,
-		     uint64_t *tail);
+		     uint64_t *position);
 /* R1 */
 static inline void mpx__ring_commit(struct mpx__ring *ring, uint64_t tail)
 {
 	atomic_store_explicit(&ring->tail, tail, memory_order_release);
 }
 
-/* The oldest record; false if there is none. */
-bool mpx__ring_read(struct mpx__ring *ring, struct mpx__record *record);
-/* R3 */
-static inline void mpx__ring_take(struct mpx__ring *ring, const struct mpx__record *record)
+/* Where the oldest record is, or will be. */
+static inline uint64_t mpx__ring_head(struct mpx__ring *ring)
 {
-	atomic_store_explicit(&ring->head, record->after, memory_order_release);
+	return atomic_load_explicit(&ring->head, memory_order_relaxed);
+}
+
+/* The record at position, which is the head or behind a record from there on; false if
+ * there is none. */
+bool mpx__ring_read(struct mpx__ring *ring, uint64_t position, struct mpx__record *record);
+/* R3: all records before that position are taken. */
+static inline void mpx__ring_take(struct mpx__ring *ring, uint64_t position)
+{
+	atomic_store_explicit(&ring->head, position, memory_order_release);
 }
 
 #endif

@@ -348,6 +348,15 @@ bool mpx__heap_free_noted(void *block, uint64_t from, uint64_t serial)
 	return free_if(block, from, &serial);
 }
 
+bool mpx__heap_has_tag(const void *p, uint64_t tag)
+{
+	void *block = (void *)(uintptr_t)p;
+
+	return (uintptr_t)p % 16 == 0 && mpx__heap_contains(p, 1) &&
+	       mpx__heap_contains(header_of(block), sizeof(struct header)) &&
+	       atomic_load(&header_of(block)->tag) == tag;
+}
+
 uint64_t mpx__heap_serial(void *block)
 {
 	return header_of(block)->serial;

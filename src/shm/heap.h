@@ -69,6 +69,9 @@ uint64_t mpx__heap_serial(void *block);
 /* Hands a block over; false if its tag is not from. */
 bool mpx__heap_retag(void *block, uint64_t from, uint64_t to);
 
+/* Is p a block with that tag? As far as its header tells: users' bytes may look like one. */
+bool mpx__heap_has_tag(const void *p, uint64_t tag);
+
 /* Is it inside the heap at all? */
 bool mpx__heap_contains(const void *p, size_t size);
 
