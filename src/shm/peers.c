@@ -8,9 +8,10 @@
 #include "shm/family.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
-enum { FREE, RESERVED, RUNNING };
+enum { FREE, RESERVED, RUNNING, BEGINNING };
 
 #define SLOT_BITS 12
 #define GENERATIONS (UINT32_C(1) << 18)
@@ -28,9 +29,10 @@ static uint32_t generation_of(uint32_t id)
 	return id >> SLOT_BITS;
 }
 
-static uint64_t make_word(uint32_t creator, uint32_t generation, uint32_t state)
+/* who: the creator's id; the process's own pid while it is BEGINNING. */
+static uint64_t make_word(uint32_t who, uint32_t generation, uint32_t state)
 {
-	return (uint64_t)creator << 32 | generation << 2 | state;
+	return (uint64_t)who << 32 | generation << 2 | state;
 }
 
 static uint32_t word_state(uint64_t word)
@@ -43,9 +45,15 @@ static uint32_t word_generation(uint64_t word)
 	return (uint32_t)word >> 2;
 }
 
-static uint32_t word_creator(uint64_t word)
+static uint32_t word_who(uint64_t word)
 {
 	return (uint32_t)(word >> 32);
+}
+
+/* 0 where nobody will bury the process when it has died. */
+static uint32_t word_creator(uint64_t word)
+{
+	return word_state(word) == BEGINNING ? 0 : word_who(word);
 }
 
 static uint32_t make_id(uint32_t slot, uint32_t generation)
@@ -68,6 +76,12 @@ static bool is_gone(uint32_t id)
 				 atomic_load(&peer->birth));
 }
 
+/* Nothing but its pid is known of it so far. A zombie is reaped some time. */
+static bool has_ended(pid_t pid)
+{
+	return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
 bool mpx__peer_dead(uint32_t id)
 {
 	struct mpx__peer *peer = slot_of(id);
@@ -79,6 +93,8 @@ bool mpx__peer_dead(uint32_t id)
 		return true;
 	if (word_state(word) == RUNNING)
 		gone = is_gone(id);
+	else if (word_state(word) == BEGINNING)
+		gone = has_ended((pid_t)word_who(word));
 	else if (creator) /* not yet running: alive as long as its creator */
 		gone = word_generation(atomic_load(&slot_of(creator)->word)) !=
 			       generation_of(creator) ||
@@ -122,8 +138,8 @@ static bool take_free(uint32_t slot, uint64_t from, uint64_t to)
 	return atomic_compare_exchange_strong(&peers->slot[slot].word, &from, to);
 }
 
-/* Makes a free slot RESERVED by creator. */
-static uint32_t take_slot(uint32_t creator)
+/* A free slot becomes RESERVED by its creator, or that of a process BEGINNING. */
+static uint32_t take_slot(uint32_t who, uint32_t state)
 {
 	struct mpx__peers *peers = &mpx__family_base->peers;
 
@@ -136,7 +152,7 @@ static uint32_t take_slot(uint32_t creator)
 			continue;
 		if (word_state(word) != FREE)
 			bury_if_abandoned(slot);
-		else if (take_free(slot, word, make_word(creator, generation, RESERVED)))
+		else if (take_free(slot, word, make_word(who, generation, state)))
 			return make_id(slot, generation);
 	}
 	errno = EAGAIN;
@@ -151,13 +167,14 @@ void mpx__peers_tidy(void)
 		bury_if_abandoned(slot);
 }
 
-/* RESERVED to RUNNING: the calling process is id. */
+/* BEGINNING to RUNNING: the calling process is id. */
 static bool begin(uint32_t id, uint32_t creator)
 {
 	struct mpx__peer *peer = slot_of(id);
-	uint64_t word = make_word(creator, generation_of(id), RESERVED);
+	uint32_t pid = (uint32_t)getpid();
+	uint64_t word = make_word(pid, generation_of(id), BEGINNING);
 
-	atomic_store(&peer->pid, (int32_t)getpid());
+	atomic_store(&peer->pid, (int32_t)pid);
 	atomic_store(&peer->birth, mpx__os_life_begin(id & (MPX__PEER_SLOTS - 1)));
 	atomic_store(&peer->claims, 0);
 	return atomic_compare_exchange_strong(&peer->word, &word,
@@ -168,7 +185,7 @@ uint32_t mpx__peer_reserve(void)
 {
 	uint32_t me = mpx__self();
 
-	return me ? take_slot(me) : 0;
+	return me ? take_slot(me, RESERVED) : 0;
 }
 
 void mpx__peer_cancel(uint32_t id)
@@ -188,7 +205,15 @@ pid_t mpx__peer_pid(uint32_t id)
 
 bool mpx__peer_begin(uint32_t id)
 {
-	if (!begin(id, word_creator(atomic_load(&slot_of(id)->word))))
+	_Atomic uint64_t *place = &slot_of(id)->word;
+	uint32_t creator = word_creator(atomic_load(place));
+	uint64_t word = make_word(creator, generation_of(id), RESERVED);
+
+	/* Nothing may be written before: the slot may be another one's by now. */
+	if (!atomic_compare_exchange_strong(
+		    place, &word, make_word((uint32_t)getpid(), generation_of(id), BEGINNING)))
+		return false;
+	if (!begin(id, creator))
 		return false;
 	atomic_store(&self, id);
 	return true;
@@ -238,9 +263,11 @@ uint32_t mpx__self(void)
 	mpx__private_lock();
 	id = atomic_load(&self);
 	if (!id) {
-		id = take_slot(0);
-		if (id)
-			begin(id, 0);
+		id = take_slot((uint32_t)getpid(), BEGINNING);
+		if (id && !begin(id, 0)) {
+			id = 0;
+			errno = EAGAIN;
+		}
 		atomic_store(&self, id);
 	}
 	mpx__private_unlock();

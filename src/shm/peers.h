@@ -8,10 +8,12 @@
  * the slot (18 bits). Owner words hold ids, not pids: a slot that was given to
  * another process has another generation, so whoever it named before is dead.
  *
- * A slot's life: FREE(g) -reserve-> RESERVED(g) -begin-> RUNNING(g) -bury-> FREE(g+1)
- * each by one compare-exchange. The parent reserves before it forks; the child's
- * first act is to begin, and if that fails (the parent died and somebody buried
- * the slot) it must end at once. Whoever has evidence of a death may bury.
+ * A slot's life: FREE(g) -> RESERVED(g) -> BEGINNING(g) -> RUNNING(g) -> FREE(g+1), each
+ * by one compare-exchange. The parent reserves before it forks; the child's first act is
+ * to begin, and if that fails (the parent died and somebody buried the slot) it must end
+ * at once. A process that nobody reserved for goes from FREE to BEGINNING. While it is
+ * that, its pid stands in the word, and it alone writes the rest of the slot. Whoever has
+ * evidence of a death may bury.
  */
 #ifndef MPX_SHM_PEERS_H
 #define MPX_SHM_PEERS_H
@@ -25,7 +27,8 @@ enum { MPX__PEER_SLOTS = 4096 };
 
 struct mpx__peer {
 	/* creator's id << 32 | generation << 2 | state, so that all change at once.
-	 * The creator is 0 where nobody will reap: first process, plain fork(). */
+	 * The creator is 0 where nobody will reap: first process, plain fork().
+	 * BEGINNING: the process's own pid instead. */
 	_Alignas(64) _Atomic uint64_t word;
 	_Atomic uint64_t birth;	 /* by the child; with pid, one process for good */
 	_Atomic int32_t pid;	 /* by parent and child, the same; good once RUNNING */
