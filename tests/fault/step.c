@@ -36,6 +36,8 @@ static size_t n_steps;
 static pid_t waiters[STEP_WAITERS];
 static int started;
 
+static struct step_victim *victim; /* the last that was killed */
+
 static uint64_t longest[STEP_MAX_PATH];
 
 static uint64_t seed, point_seed;
@@ -159,6 +161,11 @@ long step_die_at(void (*before)(struct world *w), void (*fn)(struct world *w), s
 	return done;
 }
 
+pid_t step_let_child_go(void)
+{
+	return step_release_child(victim);
+}
+
 /* --- a kill point ------------------------------------------------------------------- */
 
 /* Makes everything, gets the victim to instruction n (-1: to the end, taking the
@@ -194,9 +201,11 @@ static void try_point(long n, struct step_victim *v)
 	elsewhere +=
 		n >= 0 && !step_now->varies && n < step_path_length && v->regs.rip != step_path[n];
 	step_kill_victim(v);
+	victim = v;
 	errno = 0;
 	step_now->killed(step_world);
 	end_waiters();
+	step_kill_child(v);
 	step_now->after(step_world);
 	if (step_now->open)
 		return; /* what is kept may hold a block now and then */
@@ -435,6 +444,15 @@ long step_die_at(void (*before)(struct world *w), void (*fn)(struct world *w), s
 }
 
 uint64_t step_random(void)
+{
+	return 0;
+}
+
+void step_end_here(void)
+{
+}
+
+pid_t step_let_child_go(void)
 {
 	return 0;
 }

@@ -21,6 +21,9 @@
  *                    here the waiters have to end
  *     after(w)       in the driver: accounts, and frees
  *
+ * Where the victim forks, the child can be made to wait, or be stepped in its place: see
+ * enum step_kin.
+ *
  * The world is shared memory. Which points are tried: all of them if
  * MPX_FAULT_LONG=1; otherwise each k-th (and few of an instruction that repeats), so that the
  * scenario is done in about MPX_FAULT_SECONDS (0.5). The first one comes from MPX_FAULT_SEED.
@@ -44,6 +47,15 @@ enum { STEP_WAITERS = 4 };
 /* What has not happened by then never will. The library promises 0.1 s. */
 #define STEP_HANG 5.0
 
+/* Of a victim that forks. The child's operation ends with step_end_here(). If it waits,
+ * killed() lets it go on. */
+enum step_kin {
+	STEP_ALONE,	    /* the victim is stepped, its child runs free */
+	STEP_HOLDS_CHILD,   /* likewise, but the child waits before its first instruction */
+	STEP_IN_CHILD,	    /* the child is stepped and killed, the victim runs free */
+	STEP_ORPHANS_CHILD, /* the child is stepped to instruction n, the victim killed */
+};
+
 struct world; /* each test program has its own */
 
 struct step {
@@ -64,8 +76,10 @@ struct step {
 	void (*open)(struct world *w);
 	void (*close)(struct world *w);
 	int waiters;
-	double seconds;	  /* that it takes, in the short form, as a multiple; 0: 1 */
-	bool varies;	  /* each victim has a path of its own: the longest of 12 counts */
+	double seconds; /* that it takes, in the short form, as a multiple; 0: 1 */
+	bool varies;	/* each victim has a path of its own: the longest of 12 counts */
+	bool fresh;	/* the victim has not used the library before */
+	enum step_kin kin;
 	bool late;	  /* the waiters are started by nudge: step_start_waiters */
 	size_t may_lose;  /* blocks */
 	const void *with; /* the program's own */
@@ -87,6 +101,11 @@ void step_start_waiters(void);
 /* How many have been started; how many of them are still running. */
 int step_waiters_started(void);
 int step_waiters_running(void);
+
+/* The victim's child has done what is to be stepped. */
+void step_end_here(void);
+/* The child that waits goes on. Its pid; 0: there is none. */
+pid_t step_let_child_go(void);
 
 /* For make: a process that performs fn(w), and is killed. */
 void step_die(void (*fn)(struct world *w), struct world *w);

@@ -39,7 +39,7 @@ __attribute__((noinline)) static void begin_here(void)
 	__asm__ volatile("" ::: "memory");
 }
 
-__attribute__((noinline)) static void end_here(void)
+__attribute__((noinline)) void step_end_here(void)
 {
 	__asm__ volatile("nop" ::: "memory");
 }
@@ -54,8 +54,10 @@ static int run_victim(void *arg)
 	struct step_order *o = arg;
 	step_become_child();
 	/* Its place in the family, and what else a process does once. */
-	mpx_lock_acquire(step_throw_away, STEP_HANG);
-	mpx_lock_release(step_throw_away);
+	if (!step_now->fresh) {
+		mpx_lock_acquire(step_throw_away, STEP_HANG);
+		mpx_lock_release(step_throw_away);
+	}
 	if (o->before)
 		o->before(o->w);
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
@@ -63,7 +65,7 @@ static int run_victim(void *arg)
 	raise(SIGSTOP);
 	begin_here();
 	o->victim(o->w);
-	end_here();
+	step_end_here();
 	return 0;
 }
 
@@ -71,7 +73,7 @@ static void look(struct step_victim *v)
 {
 	if (ptrace(PTRACE_GETREGS, v->pid, NULL, &v->regs) != 0)
 		v->ended = true;
-	else if (v->regs.rip == address_of(end_here))
+	else if (v->regs.rip == address_of(step_end_here))
 		v->ended = true;
 }
 
@@ -81,6 +83,24 @@ static void nudge_sleeper(struct step_victim *v)
 		return;
 	step_now->nudge(step_world, v->nudges++);
 	v->nudged_at = now();
+}
+
+/* The victim has forked, and the child is ours from its first instruction on. */
+static void take_child(struct step_victim *v)
+{
+	unsigned long child = 0;
+	int status;
+	ptrace(PTRACE_GETEVENTMSG, v->pid, NULL, &child);
+	v->forked = true;
+	if (v->waiting) { /* one is enough */
+		step_check(!"a second child");
+		return;
+	}
+	v->waiting = (pid_t)child;
+	while (waitpid(v->waiting, &status, __WALL) < 0 && errno == EINTR)
+		continue;
+	step_check(WIFSTOPPED(status));
+	look(v);
 }
 
 /* Until the victim stops, or ends. */
@@ -98,6 +118,11 @@ static void wait_for_stop(struct step_victim *v, bool nudging)
 			nudge_sleeper(v);
 	}
 	v->signal = 0;
+	v->forked = false;
+	if (WIFSTOPPED(status) && status >> 8 == (SIGTRAP | PTRACE_EVENT_FORK << 8)) {
+		take_child(v);
+		return;
+	}
 	if (!WIFSTOPPED(status)) {
 		errno = 0;
 		step_check(!"the victim ended");
@@ -130,8 +155,10 @@ static void go(struct step_victim *v, int request, bool nudging)
 {
 	if (v->ended)
 		return;
-	ptrace((enum __ptrace_request)request, v->pid, NULL, (long)v->signal);
-	wait_for_stop(v, nudging);
+	do {
+		ptrace((enum __ptrace_request)request, v->pid, NULL, (long)v->signal);
+		wait_for_stop(v, nudging);
+	} while (v->forked && request == PTRACE_CONT && v->parent == 0);
 }
 
 /* At the beginning of a copy, whose length is its third argument? */
@@ -174,13 +201,34 @@ static bool about_to_sleep(const struct step_victim *v)
 	       v->regs.rax == SYS_poll;
 }
 
+/* The victim runs until it has forked; the child is stepped from now on. */
+static void step_child_instead(struct step_victim *v)
+{
+	v->parent = v->pid;
+	while (!v->ended && !v->waiting)
+		go(v, PTRACE_CONT, false);
+	if (!v->waiting) {
+		step_check(!"the victim has not forked");
+		return;
+	}
+	v->pid = v->waiting;
+	if (step_now->kin == STEP_IN_CHILD) {
+		v->waiting = 0;
+		ptrace(PTRACE_DETACH, v->parent, NULL, NULL);
+	}
+	look(v);
+}
+
 /* A victim that stands at the beginning of its operation. */
 void step_start_victim(struct step_victim *v, struct step_order *o)
 {
+	long options = PTRACE_O_EXITKILL;
 	memset(v, 0, sizeof *v);
 	v->pid = fork_child(run_victim, o);
 	wait_for_stop(v, false);
-	ptrace(PTRACE_SETOPTIONS, v->pid, NULL, (long)PTRACE_O_EXITKILL);
+	if (step_now->kin != STEP_ALONE)
+		options |= PTRACE_O_TRACEFORK;
+	ptrace(PTRACE_SETOPTIONS, v->pid, NULL, options);
 	if (has_breakpoints(v)) {
 		go(v, PTRACE_CONT, false);
 		set_breakpoint(v, 0);
@@ -188,6 +236,8 @@ void step_start_victim(struct step_victim *v, struct step_order *o)
 		while (!v->ended && v->regs.rip != address_of(begin_here))
 			go(v, PTRACE_SINGLESTEP, false);
 	}
+	if (step_now->kin == STEP_IN_CHILD || step_now->kin == STEP_ORPHANS_CHILD)
+		step_child_instead(v);
 }
 
 void step_seize(struct step_victim *v, pid_t pid)
@@ -204,18 +254,39 @@ void step_seize(struct step_victim *v, pid_t pid)
 	wait_for_stop(v, false);
 }
 
+static void end_tracee(pid_t pid)
+{
+	int status;
+	kill(pid, SIGKILL);
+	do
+		while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+			continue;
+	while (WIFSTOPPED(status));
+}
+
 void step_kill_victim(struct step_victim *v)
 {
 	struct iovec here = {v->stack, sizeof v->stack},
 		     there = {(void *)(uintptr_t)v->regs.rsp, sizeof v->stack};
-	int status;
 	if (process_vm_readv(v->pid, &here, 1, &there, 1, 0) < 0)
 		memset(v->stack, 0, sizeof v->stack);
-	kill(v->pid, SIGKILL);
-	do
-		while (waitpid(v->pid, &status, __WALL) < 0 && errno == EINTR)
-			continue;
-	while (WIFSTOPPED(status));
+	end_tracee(step_now->kin == STEP_ORPHANS_CHILD ? v->parent : v->pid);
+}
+
+pid_t step_release_child(struct step_victim *v)
+{
+	pid_t child = v->waiting;
+	v->waiting = 0;
+	if (child)
+		ptrace(PTRACE_DETACH, child, NULL, NULL);
+	return child;
+}
+
+void step_kill_child(struct step_victim *v)
+{
+	if (v->waiting)
+		end_tracee(v->waiting);
+	v->waiting = 0;
 }
 
 /* Steps it through all, at most STEP_MAX_PATH instructions, and takes down
@@ -265,7 +336,7 @@ void step_to(struct step_victim *v, long n)
 		set_breakpoint(v, step_path[best]);
 		/* The end, if its path is another one today. */
 		ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, u_debugreg[1]),
-		       address_of(end_here));
+		       address_of(step_end_here));
 		ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, u_debugreg[7]), 5L);
 		while (times-- > 0 && !v->ended)
 			go(v, PTRACE_CONT, step_now->nudge != NULL);

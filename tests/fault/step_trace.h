@@ -15,6 +15,9 @@ enum { STEP_MAX_PATH = 20000, STEP_STACK_WORDS = 256 };
 
 struct step_victim {
 	pid_t pid;
+	pid_t parent;  /* it is the child of this one, which is not stepped */
+	pid_t waiting; /* its child, before its first instruction; or itself, see step_kin */
+	bool forked;   /* just now */
 	struct user_regs_struct regs;
 	bool ended; /* its operation, or itself */
 	int signal; /* to be delivered with the next step */
@@ -63,6 +66,10 @@ long step_many(struct step_victim *v, long n);
 void step_to(struct step_victim *v, long n);
 
 void step_kill_victim(struct step_victim *v);
+
+/* The child that waits goes on; its pid or 0. Or is killed. */
+pid_t step_release_child(struct step_victim *v);
+void step_kill_child(struct step_victim *v);
 
 /* Where it was, as addr2line sees it. */
 void step_print_where(const struct step_victim *v);
