@@ -116,9 +116,14 @@ void mpx_queue_free(mpx_queue *q)
 		if (record.block)
 			mpx__heap_free(record.block, mpx__self());
 	}
+	/* Nothing is left but one ring, unless somebody is stopped inside. From here on all
+	 * is this process's own, and goes with it if it dies. */
+	mpx__queue_free_left_rings(q);
+	atomic_store(&q->object.type, 0);
 	for (ring = q->p.oldest; ring; ring = next) {
 		next = atomic_load(&ring->next);
-		mpx__heap_free(ring, mpx__queue_tag(q));
+		mpx__heap_retag(ring, mpx__queue_tag(q), mpx__self());
+		mpx__heap_free(ring, mpx__self());
 	}
 	mpx__object_free(q);
 }
