@@ -191,7 +191,7 @@ static void try_point(long n, struct step_victim *v)
 	if (!step_now->late)
 		step_start_waiters();
 	if (n < 0)
-		step_take_path(v, step_now->whom != NULL);
+		step_take_path(v, step_now->whom || step_now->until_asleep);
 	else if (step_now->whom || step_now->varies)
 		step_many(v, n);
 	else

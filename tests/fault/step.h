@@ -76,9 +76,10 @@ struct step {
 	void (*open)(struct world *w);
 	void (*close)(struct world *w);
 	int waiters;
-	double seconds; /* that it takes, in the short form, as a multiple; 0: 1 */
-	bool varies;	/* each victim has a path of its own: the longest of 12 counts */
-	bool fresh;	/* the victim has not used the library before */
+	double seconds;	   /* that it takes, in the short form, as a multiple; 0: 1 */
+	bool varies;	   /* each victim has a path of its own: the longest of 12 counts */
+	bool fresh;	   /* the victim has not used the library before */
+	bool until_asleep; /* the path ends there */
 	enum step_kin kin;
 	bool late;	  /* the waiters are started by nudge: step_start_waiters */
 	size_t may_lose;  /* blocks */
