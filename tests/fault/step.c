@@ -176,7 +176,7 @@ static void try_point(long n, struct step_victim *v)
 	size_t blocks = heap_blocks();
 	alarm(60);
 	started = 0;
-	step_long_copy = step_now->varies && !long_form ? 64 : 8192;
+	step_long_copy = step_now->varies ? 64 : 8192;
 	point = n;
 	point_seed = seed + (uint64_t)n * 1000003;
 	step_near_change = n >= 0 && n <= step_first_change && n + 20 > step_first_change;

@@ -9,8 +9,8 @@
  * victim, up to that instruction and not further, SIGKILL; now the survivors must
  * find what the library promises, in bounded time, and no block may be missing.
  *
- * A system call counts as one instruction, and so does a copy of more than 8 KiB (in
- * the short form of a double fault: 64 bytes).
+ * A system call counts as one instruction, and so does a copy of more than 8 KiB (of a
+ * double fault: 64 bytes).
  *
  *     make(w)        in the driver: the objects, in a zeroed world
  *     before(w)      in the victim, not stepped
