@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -183,6 +184,27 @@ int mpx__os_watch(pid_t pid)
 	return pidfd_open(pid); /* close-on-exec by itself */
 }
 
+/* The first version of struct pidfd_info, which young headers only have; 1 << 3 asks
+ * for exit_code (Linux 6.15), which stays after somebody else's wait. */
+struct exit_info {
+	uint64_t mask, cgroup;
+	uint32_t ids[11];
+	int32_t exit_code;
+};
+#define EXIT_INFO UINT64_C(8)
+#define GET_EXIT_INFO _IOWR(0xff, 11, struct exit_info)
+
+static bool ask_watch(int watch, int *status)
+{
+	struct exit_info info = {.mask = EXIT_INFO};
+
+	if (watch < 0 || ioctl(watch, GET_EXIT_INFO, &info) != 0 || !(info.mask & EXIT_INFO))
+		return false;
+	*status =
+		WIFEXITED(info.exit_code) ? WEXITSTATUS(info.exit_code) : -WTERMSIG(info.exit_code);
+	return true;
+}
+
 int mpx__os_reap(pid_t pid, int watch, int *status)
 {
 	siginfo_t info;
@@ -194,7 +216,7 @@ int mpx__os_reap(pid_t pid, int watch, int *status)
 	if (watch < 0 || (r != 0 && errno != ECHILD))
 		r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
 	if (r != 0)
-		return -1;
+		return ask_watch(watch, status) ? 1 : -1;
 	if (info.si_pid == 0)
 		return 0;
 	*status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * Hosts that are no friends: a holder of a lock that ends in any way there is; Ctrl-C on
- * a terminal; a kernel short of memory (a control group's limit) that kills a holder and
- * a worker; a program of nobody's in an empty root without /proc, /dev and /tmp.
+ * Hosts that are no friends: a holder of a lock that ends in any way there is; a thief
+ * of exit statuses; Ctrl-C on a terminal; a kernel short of memory (a control group's limit) that
+ * kills a holder and a worker; a program of nobody's in an empty root without /proc, /dev and /tmp.
  *
  * The control group needs a directory in which groups with a memory.max may be made: the
  * own group, if it may, or MPX_FAULT_CGROUP. Skipped otherwise.
@@ -87,6 +87,58 @@ static void test_ways_to_end(void **state)
 #endif
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		ends_that_way(SIGNALS + signals[i], -signals[i]);
+}
+
+/* --- a thief of statuses ---------------------------------------------------------------------- */
+
+static int pause_for_ever(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Does the kernel (since 6.15) remember how somebody ended who has been waited for? */
+static bool kernel_remembers(void)
+{
+	bool remembers = false;
+#if defined(__linux__) && !defined(MPX_TEST_PLATFORM_POSIX)
+	struct {
+		uint64_t mask, cgroup;
+		uint32_t ids[11];
+		int32_t exit_code;
+	} info = {.mask = 8};
+	pid_t pid = fork_child(pause_for_ever, NULL);
+	int fd = (int)syscall(434 /* pidfd_open */, pid, 0);
+	kill(pid, SIGKILL);
+	wait_child(pid);
+	remembers = fd >= 0 && ioctl(fd, _IOWR(0xff, 11, info), &info) == 0 && info.mask & 8;
+	if (fd >= 0)
+		close(fd);
+#endif
+	return remembers;
+}
+
+static void test_stolen_signal(void **state)
+{
+	(void)state;
+	static const int signals[] = {SIGKILL, SIGTERM, SIGABRT};
+	bool remembers = kernel_remembers();
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+		mpx_process *p = start(pause_for_ever, NULL);
+		pid_t pid = mpx_process_pid(p);
+		int code = 1000;
+		assert_ok(kill(pid, signals[i]));
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		assert_ok(mpx_process_join(p, SOON));
+		if (remembers)
+			assert_ok(mpx_process_exitcode(p, &code));
+		else
+			assert_fails(mpx_process_exitcode(p, &code), ECHILD);
+		assert_int_equal(code, remembers ? -signals[i] : 1000);
+		assert_ok(mpx_process_free(p));
+	}
 }
 
 /* --- Ctrl-C -------------------------------------------------------------------------------- */
@@ -345,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_ways_to_end),
+		mpx_test(test_stolen_signal),
 		mpx_test(test_interrupt_on_a_terminal),
 		mpx_test(test_out_of_memory),
 		mpx_test(test_poor_host),
