@@ -5,13 +5,14 @@
  * parent is killed there, no child is left a moment later, be it before its first
  * instruction or anywhere on its way; if the child is, the parent is told. Either way
  * the place in the table of peers comes back, and nothing is left in the heap. Likewise
- * a process of a plain fork(), on its way into the family; and mpx_process_free.
+ * a process of a plain fork(), on its way into the family; who buries a dead one; and
+ * mpx_process_free.
  *
  * Seen to fail with, in src/shm/peers.c: a slot RESERVED by nobody while a plain fork()
  * enters (that was so); the fields written before the slot is known to be the child's
- * (that was so, too); the creator of a RESERVED slot not looked at in mpx__peer_dead. In
- * src/process/child.c: no mpx__os_die_with_parent. In src/platform/linux.c:
- * getppid() not looked at after prctl.
+ * (that was so, too); the creator of a RESERVED slot not looked at in mpx__peer_dead; a
+ * slot freed before its blocks. In src/process/child.c: no mpx__os_die_with_parent. In
+ * src/platform/linux.c: getppid() not looked at after prctl.
  */
 #define _GNU_SOURCE
 #include "step.h"
@@ -28,6 +29,7 @@ struct world {
 	mpx_lock *l;
 	size_t places;	       /* taken before */
 	_Atomic uint32_t heir; /* who has taken the place of the victim's child */
+	_Atomic uint32_t dead; /* who has left blocks */
 	atomic_bool enough;
 };
 
@@ -160,6 +162,26 @@ static void enter_family(struct world *w)
 	step_check(mpx_lock_release(w->l) == 0);
 }
 
+/* Handles are blocks of who makes them. */
+static void leave_blocks(struct world *w)
+{
+	w->p = mpx_process_new(.target = enter);
+	step_check(w->p && mpx_process_new(.target = enter));
+	atomic_store(&w->dead, mpx__self());
+}
+
+static void make_dead(struct world *w)
+{
+	make(w);
+	step_die(leave_blocks, w);
+}
+
+static void bury(struct world *w)
+{
+	if (mpx__peer_dead(w->dead))
+		mpx__peer_bury(w->dead);
+}
+
 /* --- survivors ---------------------------------------------------------------------------- */
 
 static void killed(struct world *w)
@@ -222,6 +244,8 @@ static const struct step steps[] = {
 	{"start: the parent, when the child is on its way", make, make_process, start_it,
 	 .killed = killed, CHECKS, .seconds = 3, .kin = STEP_ORPHANS_CHILD},
 	{"fork: into the family", make, NULL, enter_family, .killed = killed, CHECKS, .fresh = true,
+	 .seconds = 3},
+	{"burial of one who left blocks", make_dead, NULL, bury, .killed = killed, CHECKS,
 	 .seconds = 3},
 	{"free", make, make_ended_process, free_it, .killed = killed, CHECKS},
 };
