@@ -4,9 +4,10 @@
  * Counters that wrap: what takes years to come about is set a few steps before it
  * (inside the library's own structures), and then everything is done as ever: a queue's
  * counts, positions and bytes, eventcounts, generations in the table of peers, serial
- * numbers of the heap.
+ * numbers of the heap. And a table of peers with few places left.
  *
- * Seen to fail with, in src/shm/peers.c: no end to generations; in src/ipc/ring.c: ends
+ * Seen to fail with, in src/shm/peers.c: no end to generations, nobody
+ * buries the abandoned; in src/ipc/ring.c: ends
  * compared instead of subtracted (has_room); in src/ipc/queue.h: the count as a
  * difference of 64 bits (mpx__queue_count).
  */
@@ -224,6 +225,38 @@ static void test_generations(void **state)
 	mpx_lock_free(l);
 }
 
+/* --- places ----------------------------------------------------------------------------------- */
+
+/* A table that is nearly full, and many times more processes than it has places left:
+ * children, and forks that nobody has reserved for, most of them killed. */
+static void test_few_places(void **state)
+{
+	(void)state;
+	static uint32_t taken[MPX__PEER_SLOTS - 60];
+	enum { TAKEN = MPX__PEER_SLOTS - 60 };
+	mpx_lock *l = mpx_lock_new();
+	assert_non_null(l);
+	for (int i = 0; i < TAKEN; i++)
+		assert_true(taken[i] = mpx__peer_reserve());
+	for (int i = 0; i < 400; i++) {
+		bool dies = i % 4 != 0;
+		if (i % 2)
+			assert_int_equal(run_child(acquire_and_die, l), -SIGKILL);
+		else
+			assert_int_equal(
+				ends(start(dies ? acquire_and_die : acquire_and_return, l)),
+				dies ? -SIGKILL : 7);
+		if (dies) {
+			assert_fails(mpx_lock_acquire(l, SOON), EOWNERDEAD);
+			assert_ok(mpx_lock_consistent(l));
+			assert_ok(mpx_lock_release(l));
+		}
+	}
+	for (int i = 0; i < TAKEN; i++)
+		mpx__peer_cancel(taken[i]);
+	mpx_lock_free(l);
+}
+
 /* --- serial numbers --------------------------------------------------------------------------- */
 
 static void test_serials(void **state)
@@ -242,7 +275,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_queue_counts), mpx_test(test_queue_limits),
 		mpx_test(test_eventcounts),  mpx_test(test_killed_at_the_wrap),
-		mpx_test(test_generations),  mpx_test(test_serials),
+		mpx_test(test_generations),  mpx_test(test_few_places),
+		mpx_test(test_serials),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
