@@ -6,10 +6,9 @@
  * counts, positions and bytes, eventcounts, generations in the table of peers, serial
  * numbers of the heap. And a table of peers with few places left.
  *
- * Seen to fail with, in src/shm/peers.c: no end to generations, nobody
- * buries the abandoned; in src/ipc/ring.c: ends
- * compared instead of subtracted (has_room); in src/ipc/queue.h: the count as a
- * difference of 64 bits (mpx__queue_count).
+ * Seen to fail with, in src/shm/peers.c: no end to generations; nobody buries the
+ * abandoned in take_slot. In src/ipc/ring.c: ends compared instead of subtracted
+ * (has_room). In src/ipc/queue.h: the count as a difference of 64 bits (mpx__queue_count).
  */
 #define _POSIX_C_SOURCE 200809L
 #include "family.h"
