@@ -32,7 +32,7 @@ struct sleeper {
 	mpx_lock *l;
 	double timeout;
 	bool is_held; /* after its first wake, until go */
-	atomic_bool woken, go;
+	atomic_bool sleeps, woken, go;
 	pid_t pid;
 };
 
@@ -57,8 +57,10 @@ long syscall(long number, ...)
 		a[i] = va_arg(args, long);
 	va_end(args);
 	bool sleeps = me && number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
-	if (sleeps)
+	if (sleeps) {
 		a[3] = 0; /* no deadline, no slice */
+		atomic_store(&me->sleeps, true);
+	}
 	long r = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (sleeps && r == 0)
 		has_been_woken();
@@ -81,7 +83,7 @@ static void begin_to_sleep(struct sleeper *s, mpx_lock *l, double timeout, bool 
 	s->timeout = timeout;
 	s->is_held = is_held;
 	s->pid = fork_child(sleep_on, s);
-	assert_soon(asleep(s->pid));
+	assert_soon(atomic_load(&s->sleeps) && asleep(s->pid));
 }
 
 /* What it has returned; -1000 if it sleeps for ever. */
