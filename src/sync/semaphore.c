@@ -132,6 +132,8 @@ static bool take(mpx_semaphore *s)
 		atomic_store(&s->extra, extra - 1);
 	} else {
 		e = entry_of(s, me);
+		if (!e)
+			return false; /* the dead have them all: until they are collected */
 		change(e, me, units_of(atomic_load(e)) + 1);
 	}
 	atomic_store(&s->free, atomic_load(&s->free) - 1);
