@@ -30,9 +30,10 @@ struct mpx_barrier {
 	int (*action)(void *arg);   /* constant */
 	void *arg;		    /* constant */
 	int64_t timeout;	    /* nanoseconds, 0: none; constant */
-	_Atomic uint32_t guard;	    /* of all below, except to read */
+	_Atomic uint32_t guard;	    /* of arrived, except to read */
 	_Atomic uint32_t change;    /* eventcount: state has changed */
-	_Atomic uint64_t state;	    /* truth */
+	_Atomic uint64_t state;	    /* truth; by anybody, at any time */
+	_Atomic int64_t begun;	    /* when the first of a phase arrived; under the guard */
 	_Atomic uint64_t arrived[]; /* truth: [parties], phase << 32 | process's id */
 };
 
@@ -79,19 +80,29 @@ static int guard(mpx_barrier *b, int64_t deadline)
 }
 
 /* Breaks that phase, if it is not over. */
-static int break_phase(mpx_barrier *b, uint32_t phase)
+static void break_phase(mpx_barrier *b, uint32_t phase)
 {
-	uint64_t state;
-	int error = guard(b, MPX__SOON);
+	uint64_t state = atomic_load(&b->state);
 
-	if (error)
-		return error;
-	state = atomic_load(&b->state);
-	if (phase_of(state) == phase)
-		atomic_store(&b->state, state | BROKEN);
-	mpx__guard_release(&b->guard);
+	while (phase_of(state) == phase &&
+	       !atomic_compare_exchange_weak(&b->state, &state, state | BROKEN))
+		;
 	mpx__event_post(&b->change, true);
-	return 0;
+}
+
+/* Ends that phase with success, unless it is over: 0 or ECANCELED. */
+static int complete(mpx_barrier *b, uint32_t phase)
+{
+	uint64_t state = atomic_load(&b->state);
+	int error;
+
+	if (phase_of(state) == phase && !(state & BROKEN) &&
+	    atomic_compare_exchange_strong(&b->state, &state, next(state, true))) {
+		mpx__event_post(&b->change, true);
+		return 0;
+	}
+	is_over(b, phase, &error);
+	return error;
 }
 
 static bool has_arrived(mpx_barrier *b, uint32_t i, uint32_t phase)
@@ -139,36 +150,33 @@ static int wait_for_all(mpx_barrier *b, uint32_t phase, int64_t deadline)
 
 	while (!is_free_to_go(&w)) {
 		bool died = slice.length && somebody_died(b, phase);
-		int error;
 
 		if (!died && mpx__event_wait_until(&b->change, is_free_to_go, &w, &slice, deadline))
 			continue;
-		error = break_phase(b, phase);
-		if (error)
-			return error;
+		break_phase(b, phase);
 		is_free_to_go(&w); /* or all have arrived meanwhile */
 		return w.error && !died ? ETIMEDOUT : w.error;
 	}
 	return w.error;
 }
 
+/* Nobody may have been there to notice. But to look takes long, and who arrived just
+ * now may also have died just now. */
+static bool somebody_died_unnoticed(mpx_barrier *b, uint32_t phase)
+{
+	return mpx__os_now() - atomic_load(&b->begun) > MPX__SLICE_MAX && somebody_died(b, phase);
+}
+
 /* The last to arrive runs the action, then lets everybody go. */
 static int let_go(mpx_barrier *b, uint32_t phase)
 {
-	int error = b->action ? b->action(b->arg) : 0;
+	bool died = somebody_died_unnoticed(b, phase);
+	int error = !died && b->action ? b->action(b->arg) : 0;
 
-	if (error) {
-		break_phase(b, phase);
-		return error > 0 ? error : ECANCELED;
-	}
-	error = guard(b, MPX__SOON);
-	if (error)
-		return error;
-	if (!is_over(b, phase, &error))
-		atomic_store(&b->state, next(atomic_load(&b->state), true));
-	mpx__guard_release(&b->guard);
-	mpx__event_post(&b->change, true);
-	return error;
+	if (!died && !error)
+		return complete(b, phase);
+	break_phase(b, phase);
+	return error > 0 ? error : ECANCELED;
 }
 
 /* Arrives: 0, and which phase that is and how many had arrived; or an errno value. */
@@ -202,10 +210,10 @@ static int wait(mpx_barrier *b, uint32_t *index, int64_t deadline)
 		struct waiter w = {b, phase, 0};
 
 		if (somebody_died(b, phase))
-			error = break_phase(b, phase);
+			break_phase(b, phase);
 		else if (!mpx__event_wait_until(&b->change, is_free_to_go, &w, &slice, deadline))
 			error = ETIMEDOUT;
-		if (error && error != EBUSY)
+		if (error != EBUSY)
 			return error;
 	}
 	if (error)
@@ -234,30 +242,21 @@ int mpx_barrier_wait(mpx_barrier *b, double timeout)
 
 int mpx_barrier_abort(mpx_barrier *b)
 {
-	int error;
-
 	if (!is_barrier(b))
 		return -1;
-	error = break_phase(b, phase_of(atomic_load(&b->state)));
-	if (!error)
-		return 0;
-	errno = error;
-	return -1;
+	break_phase(b, phase_of(atomic_load(&b->state)));
+	return 0;
 }
 
 int mpx_barrier_reset(mpx_barrier *b)
 {
-	int error;
+	uint64_t state;
 
 	if (!is_barrier(b))
 		return -1;
-	error = guard(b, MPX__SOON);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	atomic_store(&b->state, next(atomic_load(&b->state), false));
-	mpx__guard_release(&b->guard);
+	state = atomic_load(&b->state);
+	while (!atomic_compare_exchange_weak(&b->state, &state, next(state, false)))
+		;
 	mpx__event_post(&b->change, true);
 	return 0;
 }
