@@ -5,13 +5,17 @@
  *
  *   wait (several senders, at random), wait_slow, wait_socket, wait_timeout,
  *   wait_integer (a timeout, a sentinel and a connection), neg_timeout; and that a wait
- *   outlasts signals.
+ *   outlasts signals, and sleeps.
  *
  * And beyond: each kind of object alone and all of them together, also when nothing
  * has a descriptor left for them; what is ready stays ready; a queue that others
  * empty; a 65th process that waits for a queue; a thousand objects; fewer
  * descriptors allowed than objects; killed senders; two threads at one queue; the parent;
  * results of a pool whose supervisor is killed; bad arguments.
+ *
+ * Seen to fail, each with a line taken away: in wait.c the portions of poll_all, the leave
+ * and the settle of queues, item->sure = false, w.look = LOOK_MIN; in queue_poll.c the
+ * count of waiters and given; is_lost in result.c; ECHILD in process.c.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -21,6 +25,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 
 enum { MOST = 2000 };
 
@@ -150,8 +155,8 @@ static void test_queue(void **state)
 	}
 	int fd = mpx_queue_fileno(q[0]); /* the program's own stays */
 	assert_times_out(mpx_wait(set, 2, ready, 0.01), 0.01);
-	assert_int_equal(mpx_queue_fileno(q[0]), fd);
 	assert_int_equal(open_fds(), fds + 1);
+	assert_int_equal(mpx_queue_fileno(q[0]), fd);
 	assert_ok(mpx_queue_put(q[0], "x", 1, 0));
 	struct mpx_waitable both[] = {mpx_waitable_of(q[0]), mpx_waitable_fd(fd)};
 	assert_int_equal(mpx_wait(both, 2, ready, SOON), 2);
@@ -210,6 +215,47 @@ static void test_result_of_the_dead(void **state)
 	assert_fails(mpx_result_get(r, NULL, 0), EOWNERDEAD);
 	mpx_result_free(r);
 	mpx_pool_free(pool);
+	mpx_free(g);
+}
+
+static int get_one(void *arg)
+{
+	char c;
+	child_check(mpx_queue_get(arg, &c, 1, SOON) == 1);
+	return 0;
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Waiting is sleeping: also for a queue whose descriptor says readable because another
+ * process took the message, and for a result, which has none. */
+static void test_sleeps(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	mpx_pool *pool = pool_of(1);
+	mpx_queue *q = mpx_queue_new();
+	mpx_result *r = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, NULL);
+	assert_non_null(r);
+	assert_true(mpx_queue_fileno(q) >= 0);
+	assert_ok(mpx_queue_put(q, "x", 1, 0));
+	ends_well(start(get_one, q));
+	mpx_waitable set[] = {mpx_waitable_of(q), mpx_waitable_of(r)};
+	for (size_t n = 1; n <= 2; n++) {
+		double begin = cpu_seconds();
+		assert_times_out(mpx_wait(set, n, ready, 1), 1);
+		assert_true(cpu_seconds() - begin < 0.3);
+	}
+	atomic_store(&g->open, true);
+	assert_ok(mpx_result_wait(r, SOON));
+	mpx_result_free(r);
+	mpx_pool_free(pool);
+	mpx_queue_free(q);
 	mpx_free(g);
 }
 
@@ -671,6 +717,7 @@ int main(void)
 		mpx_test(test_queue),
 		mpx_test(test_result),
 		mpx_test(test_result_of_the_dead),
+		mpx_test(test_sleeps),
 		mpx_test(test_socket),
 		mpx_test(test_bad_arguments),
 		mpx_test(test_senders),

@@ -78,7 +78,7 @@ static int wait_for(int fd, short events, int64_t deadline)
  * be had at once still is, but a partner that keeps up is not followed for ever. */
 static bool may_go_on(int64_t deadline, unsigned *late)
 {
-	enum { MOST_LATE = 16 };
+	enum { MOST_LATE = 256 };
 
 	return !mpx__passed(deadline) || ++*late < MOST_LATE;
 }
