@@ -116,6 +116,16 @@ WRAP(ssize_t, recv, (int fd, void *data, size_t size, int flags))
 	return fails(CALL_recv) ? -1 : __real_recv(fd, data, size, flags);
 }
 
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags))
+{
+	return fails(CALL_sendmsg) ? -1 : __real_sendmsg(fd, msg, flags);
+}
+
+WRAP(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags))
+{
+	return fails(CALL_recvmsg) ? -1 : __real_recvmsg(fd, msg, flags);
+}
+
 WRAP(int, poll, (struct pollfd * fds, nfds_t n, int milliseconds))
 {
 	return fails(CALL_poll) ? result() : __real_poll(fds, n, milliseconds);

@@ -19,6 +19,8 @@
 	X(getsockname)                                                                             \
 	X(sendto)                                                                                  \
 	X(recv)                                                                                    \
+	X(sendmsg)                                                                                 \
+	X(recvmsg)                                                                                 \
 	X(poll)                                                                                    \
 	X(open)                                                                                    \
 	X(open_proc)                                                                               \

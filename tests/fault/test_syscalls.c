@@ -7,7 +7,7 @@
  *
  *   Once, and from the n-th on for good; in the calling process, and in all that it
  *   forks. Scenarios: the first use of the library, processes, a queue in poll, a
- *   pool, a host that ignores SIGCHLD. After each run everything works.
+ *   connection, a wait, a pool, a host that ignores SIGCHLD. After each run everything works.
  *
  *   A system without pidfds (ENOSYS, EPERM: an old kernel, a container), also by a
  *   real seccomp filter; a system without /proc: everything works, killed holders
@@ -54,6 +54,8 @@ static const int errors_of[CALLS][5] = {
 	[CALL_getsockname] = {ENOBUFS},
 	[CALL_sendto] = {ENOBUFS, ENOMEM},
 	[CALL_recv] = {ENOMEM, EINTR},
+	[CALL_sendmsg] = {ENOBUFS, ENOMEM, EINTR}, /* EAGAIN: poll would know nothing of it */
+	[CALL_recvmsg] = {ENOMEM, EINTR, EAGAIN},
 	[CALL_poll] = {ENOMEM, EINTR, SPURIOUS},
 	[CALL_open] = {EMFILE, ENFILE, ENOENT, EACCES},
 	[CALL_read] = {EIO, EINTR, SPURIOUS},
@@ -87,6 +89,63 @@ static void do_queue(void)
 {
 	for (int i = 0; i < 2; i++)
 		try_queue();
+}
+
+/* Sends a message, and receives it: also if that failed at first. */
+static void try_message(mpx_connection *const c[2], size_t size)
+{
+	static unsigned char m[100000], back[100000];
+	ssize_t n = -1;
+	fill(m, size, size);
+	if (!went_well(mpx_connection_send(c[0], m, size, SOON)))
+		return;
+	for (int i = 0; i < 2 && n < 0; i++)
+		if (went_well(n = mpx_connection_recv(c[1], back, sizeof back, SOON)))
+			child_check(n == (ssize_t)size && filled(back, size, size));
+}
+
+static void try_descriptor(mpx_connection *const c[2])
+{
+	int fd = -1;
+	if (!went_well(mpx_connection_send_fd(c[0], 2, SOON)))
+		return;
+	for (int i = 0; i < 2 && fd < 0; i++)
+		if (went_well(fd = mpx_connection_recv_fd(c[1], SOON)))
+			child_check(close(fd) == 0);
+}
+
+/* A queue that cannot be given a descriptor is waited for nevertheless. */
+static void try_wait(mpx_connection *c)
+{
+	mpx_queue *q;
+	mpx_waitable set[20];
+	if (!got(q, mpx_queue_new()))
+		return;
+	for (int i = 0; i < 20; i++)
+		set[i] = i % 2 ? mpx_waitable_of(c) : mpx_waitable_of(q);
+	errno = 0;
+	child_check(mpx_wait(set, 20, NULL, 0.003) == -1);
+	child_check(errno == ETIMEDOUT || refused("a wait"));
+	if (went_well(mpx_queue_put(q, "x", 1, SOON)))
+		went_well(mpx_wait(set, 20, NULL, SOON));
+	mpx_queue_free(q);
+}
+
+static void do_connection(void)
+{
+	mpx_connection *c[2];
+	for (int i = 0; i < 2; i++) { /* with a message left behind, the next may be another */
+		if (!went_well(mpx_pipe(c, true)))
+			continue;
+		if (i == 0) {
+			try_wait(c[1]);
+			try_message(c, 100000);
+		} else {
+			try_descriptor(c);
+		}
+		child_check(mpx_connection_close(c[0]) == 0);
+		child_check(mpx_connection_close(c[1]) == 0);
+	}
 }
 
 static void do_pool(void)
@@ -132,13 +191,10 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-	{"process", do_process, false, false},
-	{"queue", do_queue, false, false},
-	{"pool", do_pool, false, false},
-	{"deaths", do_deaths, false, false},
-	{"process-ignored", do_process, false, true},
-	{"pool-ignored", do_pool, false, true},
-	{"thread", do_thread, false, false},
+	{"process", do_process, false, false},	     {"queue", do_queue, false, false},
+	{"connection", do_connection, false, false}, {"pool", do_pool, false, false},
+	{"deaths", do_deaths, false, false},	     {"process-ignored", do_process, false, true},
+	{"pool-ignored", do_pool, false, true},	     {"thread", do_thread, false, false},
 	{"first-use", do_first_use, true, false},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
@@ -243,6 +299,12 @@ static void test_queue(void **state)
 {
 	(void)state;
 	scenario_in_family("queue");
+}
+
+static void test_connection(void **state)
+{
+	(void)state;
+	scenario_in_family("connection");
 }
 
 static void test_pool(void **state)
@@ -425,11 +487,17 @@ int main(int argc, char **argv)
 		return 95;
 	}
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_first_use),	mpx_test(test_process),
-		mpx_test(test_queue),		mpx_test(test_pool),
-		mpx_test(test_deaths),		mpx_test(test_thread),
-		mpx_test(test_nothing_used_up), mpx_test(test_children_ignored),
-		mpx_test(test_without_pidfds),	mpx_test(test_without_proc),
+		mpx_test(test_first_use),
+		mpx_test(test_process),
+		mpx_test(test_queue),
+		mpx_test(test_connection),
+		mpx_test(test_pool),
+		mpx_test(test_deaths),
+		mpx_test(test_thread),
+		mpx_test(test_nothing_used_up),
+		mpx_test(test_children_ignored),
+		mpx_test(test_without_pidfds),
+		mpx_test(test_without_proc),
 		mpx_test(test_seccomp),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
