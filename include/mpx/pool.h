@@ -74,6 +74,17 @@ typedef struct mpx_pool_options {
 			       3 */
 } mpx_pool_options;
 
+struct mpx_failure;
+
+/**
+ * callback= and error_callback=. They run in the process that submitted, in a thread of
+ * their own, which the first one brings into being: one after another, in the order in
+ * which the work was done. A result does not wait for its callback, so that a slow one
+ * delays only other callbacks. out: the n results, valid during the call.
+ */
+typedef void mpx_callback(void *user, const void *out, size_t n);
+typedef void mpx_error_callback(void *user, const struct mpx_failure *failure);
+
 /** Options of one map or apply: MPX_TASK(.timeout = 2.5, .retries = 1), or NULL. */
 typedef struct mpx_task_options {
 	size_t size;	  /**< sizeof of this struct; filled in by MPX_TASK */
@@ -81,7 +92,19 @@ typedef struct mpx_task_options {
 	double timeout; /**< seconds that one task may run; 0: the pool's; MPX_FOREVER: for ever */
 	int retries;	/**< how often a task that failed is run again; 0: the pool's; -1: never; at
 			   most 255 */
+	double backoff; /**< seconds that its worker waits before the first retry of a task that
+			   returned an error; twice as long before each further one, at most 60 */
+	int priority;	/**< of waiting work, the highest is run first; 0 is usual */
+	double stop_at; /**< share of the items, above 0 to 1: when so many have failed, those not
+			   begun are not run; 0: all are run, as in Python; MPX_FIRST_ERROR */
+	const void *context;	 /**< what mpx_task_context returns; as it is, so in the heap */
+	unsigned long long seed; /**< what mpx_task_seed is made from, with the index */
+	mpx_callback *callback;	 /**< called when all went well: see mpx_callback */
+	mpx_error_callback *error_callback; /**< called when something failed */
+	void *user;			    /**< given to both */
+	size_t window; /**< of imap: how many items are taken ahead; 0: 4 chunks for each worker */
 } mpx_task_options;
+#define MPX_FIRST_ERROR 1e-300
 #ifndef __cplusplus
 #define MPX_TASK(...) (&(mpx_task_options){.size = sizeof(mpx_task_options), __VA_ARGS__})
 #endif
@@ -281,6 +304,156 @@ __attribute__((format(printf, 2, 3)))
 #endif
 MPX_API int
 mpx_fail(int error, const char *format, ...);
+
+/**
+ * For a task: the .context of its map; NULL if there is none, or outside a task.
+ *
+ * Threads: each thread sees its own task.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API const void *mpx_task_context(void);
+
+/** For a task: the index of its item in the map; 0 outside a task.
+ *
+ * Threads: each thread sees its own task.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API size_t mpx_task_index(void);
+
+/** For a task: how often this item has failed before; 0 the first time.
+ *
+ * Threads: each thread sees its own task.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API unsigned mpx_task_attempt(void);
+
+/**
+ * For a task: a number that depends on .seed and the item's index alone: seed a random
+ * generator with it, and a map gives the same results whichever worker runs what.
+ *
+ * Threads: each thread sees its own task.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API unsigned long long mpx_task_seed(void);
+
+/** Which worker of its pool this is, from 0; -1 outside a worker. One that has replaced
+ * another has the same number.
+ *
+ * Threads: each thread sees its own worker.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_worker_number(void);
+
+/* --- imap ---------------------------------------------------------------------- */
+
+typedef struct mpx_imap mpx_imap;
+
+/** The next item into *in: 1; 0 at the end; -1 with errno: something went wrong. */
+typedef int mpx_generator(void *user, void *in);
+
+/**
+ * Pool.imap(): results one by one, in the order of the items. in: n items in a row,
+ * which must stay until the end. At most .window items are given to the pool ahead of
+ * what has been fetched (Python takes all of them at once). .chunksize is 1 if you do
+ * not say (Python's default); .callback is ignored. Free with mpx_imap_free. Fails
+ * with EBUSY (closed), EINVAL, ENOMEM.
+ *
+ * Threads: safe.
+ * Fork: only for the process that called it.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API mpx_imap *mpx_pool_imap(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
+				size_t n, size_t out_size, const mpx_task_options *options_or_null);
+
+/** Pool.imap_unordered(): the same, in the order in which chunks are done.
+ *
+ * Threads: safe.
+ * Fork: only for the process that called it.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API mpx_imap *mpx_pool_imap_unordered(mpx_pool *pool, mpx_task *fn, const void *in,
+					  size_t in_size, size_t n, size_t out_size,
+					  const mpx_task_options *options_or_null);
+
+/**
+ * Pool.imap() over a generator: next(user, in) is called, by the thread that calls
+ * mpx_imap_next, whenever there is room in the window; it may go on for ever. An error
+ * of the generator ends it: it is reported after the results of what came before.
+ *
+ * Threads: safe.
+ * Fork: only for the process that called it.
+ * Signals: not async-signal-safe.
+ * Blocks: as long as next does.
+ */
+MPX_API mpx_imap *mpx_pool_imap_from(mpx_pool *pool, mpx_task *fn, mpx_generator *next, void *user,
+				     size_t in_size, size_t out_size,
+				     const mpx_task_options *options_or_null);
+
+/** The same, in the order in which chunks are done.
+ *
+ * Threads: safe.
+ * Fork: only for the process that called it.
+ * Signals: not async-signal-safe.
+ * Blocks: as long as next does.
+ */
+MPX_API mpx_imap *mpx_pool_imap_unordered_from(mpx_pool *pool, mpx_task *fn, mpx_generator *next,
+					       void *user, size_t in_size, size_t out_size,
+					       const mpx_task_options *options_or_null);
+
+/**
+ * IMapIterator.next(timeout): 1 and the next result in out (which may be NULL); 0 at the
+ * end. -1 with the error of an item that failed: the next call goes on after it, and
+ * mpx_imap_failure tells more. -1 with ETIMEDOUT: not yet; call again. (A task that
+ * itself fails with ETIMEDOUT is told apart by mpx_imap_failure.)
+ *
+ * Threads: one thread at a time.
+ * Fork: only in the process that began it.
+ * Signals: not async-signal-safe.
+ * Blocks: at most timeout, and as long as the generator does.
+ */
+MPX_API int mpx_imap_next(mpx_imap *it, void *out, double timeout);
+
+/** The index of the item that mpx_imap_next returned last, well or not.
+ *
+ * Threads: one thread at a time.
+ * Fork: only in the process that began it.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API size_t mpx_imap_index(const mpx_imap *it);
+
+/** What went wrong with the item for which mpx_imap_next has just returned -1:
+ * mpx_imap_failure(it, &f). ENOENT if it was no item's error (ETIMEDOUT, say).
+ *
+ * Threads: one thread at a time.
+ * Fork: only in the process that began it.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_t size);
+#define mpx_imap_failure(it, failure) mpx_imap_get_failure((it), (failure), sizeof *(failure))
+
+/** Ends it early or late; NULL is fine. What has not been run will not be; what is running
+ * goes on and is thrown away.
+ *
+ * Threads: one thread at a time.
+ * Fork: only in the process that began it.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API void mpx_imap_free(mpx_imap *it);
 
 /** How many workers the pool was made with. -1 with EINVAL.
  *

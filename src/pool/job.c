@@ -22,6 +22,7 @@ bool mpx__is_pool(const mpx_pool *pool)
 /* --- the lock and its recovery ---------------------------------------------------- */
 
 static void free_all_forgotten(mpx_pool *pool);
+static void finish_stopping(mpx_pool *pool);
 
 /* The holder died: what is not truth is made from it, the job that was being added
  * or removed is freed unless it is in the list of all, and so are those that the
@@ -44,6 +45,7 @@ static void recover(mpx_pool *pool)
 	if (noted)
 		mpx__heap_free_noted(noted, MPX__TAG_OBJECT, pool->noted_serial);
 	atomic_store(&pool->noted, NULL);
+	finish_stopping(pool);
 	free_all_forgotten(pool);
 	mpx__word_consistent(&pool->lock);
 }
@@ -75,17 +77,27 @@ static void note(mpx_pool *pool, struct mpx_result *job)
 	THEN;
 }
 
+/* Behind all of its priority. */
 static void append_pending(mpx_pool *pool, struct mpx_result *job)
 {
-	job->next = NULL;
+	struct mpx_result *before = pool->pending_last;
+
+	if (before && before->priority < job->priority) {
+		before = NULL;
+		for (struct mpx_result *j = atomic_load(&pool->pending);
+		     j->priority >= job->priority; j = j->next)
+			before = j;
+	}
+	job->next = before ? before->next : atomic_load(&pool->pending);
 	job->listed = true;
 	THEN;
-	if (pool->pending_last)
-		pool->pending_last->next = job;
+	if (before)
+		before->next = job;
 	else
 		atomic_store(&pool->pending, job);
 	THEN;
-	pool->pending_last = job;
+	if (!job->next)
+		pool->pending_last = job;
 }
 
 static void prepend_pending(mpx_pool *pool, struct mpx_result *job)
@@ -165,6 +177,7 @@ static void make_ready(mpx_pool *pool, struct mpx_result *job)
 	remove_pending(pool, job);
 	atomic_store_explicit(&job->ready, 1, memory_order_release);
 	mpx__event_post(&job->event, true);
+	mpx__event_post(&mpx__family_base->done, true);
 }
 
 static void make_ready_if_done(mpx_pool *pool, struct mpx_result *job)
@@ -231,10 +244,42 @@ static void set_failure(struct mpx_result *job, const mpx_failure *failure)
 	atomic_store_explicit(&job->failed, 1 + other, memory_order_release);
 }
 
+/* No more of it is begun: chunks that nobody has are done. */
+static void stop(struct mpx_result *job)
+{
+	atomic_store(&job->stopped, 1);
+	atomic_store(&job->cursor, job->chunks);
+	for (size_t c = job->scanned; c < job->chunks; c++) {
+		uint64_t word = atomic_load(&job->chunk[c]);
+
+		if (mpx__chunk_owner(word) == MPX__CHUNK_PENDING)
+			atomic_compare_exchange_strong(&job->chunk[c], &word,
+						       mpx__chunk_word(MPX__CHUNK_DONE, 0, 0));
+	}
+}
+
+/* Who stopped a job may have died on the way. */
+static void finish_stopping(mpx_pool *pool)
+{
+	for (struct mpx_result *job = pool->all; job; job = job->all_next)
+		if (atomic_load(&job->stopped) && !atomic_load(&job->ready))
+			mpx__job_stop(pool, job);
+}
+
+void mpx__job_stop(mpx_pool *pool, struct mpx_result *job)
+{
+	stop(job);
+	make_ready_if_done(pool, job);
+}
+
 void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure)
 {
 	uint32_t failed = atomic_load(&job->failed);
 
+	if (job->errors)
+		job->errors[failure->index] = failure->error;
+	if (++job->failures == job->failures_max)
+		stop(job);
 	if (!failed || job->failure[failed - 1].index > failure->index)
 		set_failure(job, failure);
 }
@@ -269,7 +314,7 @@ static uint64_t word_after_death(struct mpx_result *job, struct mpx__worker *w, 
 		mpx__job_fail(job, how);
 		attempts = 0;
 	}
-	if (item == job->n || item - first == job->chunksize)
+	if (item == job->n || item - first == job->chunksize || atomic_load(&job->stopped))
 		return mpx__chunk_word(MPX__CHUNK_DONE, 0, 0);
 	return mpx__chunk_word(MPX__CHUNK_PENDING, attempts, (uint32_t)(item - first));
 }
@@ -307,6 +352,7 @@ bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
 	for (int i = 0; i < pool->workers; i++)
 		if (atomic_load(&pool->worker[i].job) == job)
 			atomic_store(&pool->worker[i].condemned, ECANCELED);
+	job->aborted = ECANCELED;
 	set_failure(job, &failure);
 	make_ready(pool, job);
 	return true;
@@ -323,7 +369,10 @@ void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
 		if (atomic_load(&job->ready))
 			continue;
 		failure.index = job->scanned * job->chunksize;
-		mpx__job_fail(job, &failure);
+		job->aborted = error;
+		if (!atomic_load(&job->failed) ||
+		    job->failure[job->failed - 1].index > failure.index)
+			set_failure(job, &failure);
 		make_ready(pool, job);
 		free_if_forgotten(pool, job);
 	}

@@ -61,13 +61,13 @@ static size_t choose_chunksize(mpx_pool *pool, size_t n, size_t wish)
 	return wish < 1 ? 1 : wish;
 }
 
-/* The options with the pool's own in place of those left out; 0 or EINVAL. */
-static int complete_options(mpx_pool *pool, const mpx_task_options *given, mpx_task_options *o)
+int mpx__check_options(mpx_pool *pool, const mpx_task_options *given, mpx_task_options *o)
 {
 	memset(o, 0, sizeof *o);
 	if (given && !mpx__options(o, sizeof *o, given))
 		return EINVAL;
-	if (!(o->timeout >= 0) || o->retries < -1 || o->retries > MPX__RETRIES_MAX)
+	if (!(o->timeout >= 0) || o->retries < -1 || o->retries > MPX__RETRIES_MAX ||
+	    !(o->backoff >= 0) || !(o->stop_at >= 0 && o->stop_at <= 1))
 		return EINVAL;
 	if (o->retries == 0)
 		o->retries = pool->retries;
@@ -76,37 +76,37 @@ static int complete_options(mpx_pool *pool, const mpx_task_options *given, mpx_t
 	return 0;
 }
 
+/* Of n items so many make a share: at least one. */
+static size_t share_of(size_t n, double share)
+{
+	double items = share * (double)n;
+	size_t whole = (size_t)items;
+
+	return whole < 1 ? 1 : whole < items ? whole + 1 : whole;
+}
+
 /* What a job's block has behind its chunk words. */
 struct layout {
-	size_t head, in, out, total;
+	size_t head, errors, in, out, total;
 };
 
-static bool lay_out(struct layout *l, size_t chunks, size_t in_copied, size_t out_copied)
+static bool lay_out(struct layout *l, size_t chunks, size_t errors, size_t in_copied,
+		    size_t out_copied)
 {
 	size_t words;
 
-	if (__builtin_mul_overflow(chunks, sizeof(uint64_t), &words) || words > SIZE_MAX / 8 ||
-	    in_copied > SIZE_MAX / 8 || out_copied > SIZE_MAX / 8)
+	if (errors > SIZE_MAX / 64 || __builtin_mul_overflow(chunks, sizeof(uint64_t), &words) ||
+	    words > SIZE_MAX / 8 || in_copied > SIZE_MAX / 8 || out_copied > SIZE_MAX / 8)
 		return false;
-	l->head = sizeof(struct mpx_result) + words;
+	l->errors = sizeof(struct mpx_result) + words;
+	l->head = l->errors + errors * sizeof(int);
 	l->in = round_64(l->head);
 	l->out = l->in + round_64(in_copied);
 	l->total = l->out + out_copied;
 	return true;
 }
 
-struct request {
-	mpx_task *fn;
-	const void *in;
-	size_t in_size;
-	void *out; /* where results belong if that is in the heap; may be NULL */
-	size_t out_size;
-	size_t n;
-	const mpx_task_options *options;
-	uint32_t waiter; /* peer id of who waits for it and frees it; 0: a result */
-};
-
-static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
+static struct mpx_result *new_job(mpx_pool *pool, const struct mpx__request *r)
 {
 	size_t chunksize, chunks, in_bytes, out_bytes;
 	bool in_place, out_place;
@@ -114,17 +114,18 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
 	struct mpx_result *job;
 	mpx_task_options o;
 
-	if (complete_options(pool, r->options, &o) != 0 ||
+	if (mpx__check_options(pool, r->options, &o) != 0 ||
 	    __builtin_mul_overflow(r->n, r->in_size, &in_bytes) ||
 	    __builtin_mul_overflow(r->n, r->out_size, &out_bytes)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	chunksize = choose_chunksize(pool, r->n, o.chunksize);
+	chunksize = r->one_by_one ? r->n : choose_chunksize(pool, r->n, o.chunksize);
 	chunks = r->n / chunksize + (r->n % chunksize != 0);
 	in_place = in_bytes == 0 || mpx__heap_contains(r->in, in_bytes);
 	out_place = out_bytes == 0 || mpx__heap_contains(r->out, out_bytes);
-	if (!lay_out(&l, chunks, in_place ? 0 : in_bytes, out_place ? 0 : out_bytes)) {
+	if (!lay_out(&l, chunks, r->one_by_one ? r->n : 0, in_place ? 0 : in_bytes,
+		     out_place ? 0 : out_bytes)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -146,6 +147,18 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct request *r)
 	job->waiter = r->waiter;
 	job->timeout = o.timeout > 0 ? mpx__nanoseconds(o.timeout) : 0;
 	job->retries = o.retries > 0 ? (uint32_t)o.retries : 0;
+	job->backoff = o.backoff > 0 ? mpx__nanoseconds(o.backoff) : 0;
+	job->priority = o.priority;
+	job->failures_max = o.stop_at > 0 ? share_of(r->n, o.stop_at) : 0;
+	job->context = o.context;
+	job->base = r->base;
+	job->seed = o.seed;
+	job->errors = r->one_by_one ? (int *)(void *)((char *)job + l.errors) : NULL;
+	if (!r->waiter && !r->one_by_one) {
+		job->callback = o.callback;
+		job->error_callback = o.error_callback;
+		job->user = o.user;
+	}
 	atomic_store(&job->object.type, MPX__RESULT);
 	return job;
 }
@@ -179,7 +192,7 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 	return 0;
 }
 
-static struct mpx_result *submit(mpx_pool *pool, const struct request *r)
+struct mpx_result *mpx__pool_submit(mpx_pool *pool, const struct mpx__request *r)
 {
 	struct mpx_result *job;
 	int error;
@@ -193,21 +206,27 @@ static struct mpx_result *submit(mpx_pool *pool, const struct request *r)
 	job = new_job(pool, r);
 	if (!job)
 		return NULL;
-	error = enqueue(pool, job);
+	error = mpx__callback_prepare(job);
+	if (!error) {
+		error = enqueue(pool, job);
+		if (error)
+			mpx__callback_forget(job);
+	}
 	if (error) {
 		mpx__object_free_own(job);
 		errno = error;
 		return NULL;
 	}
+	mpx__callback_expect(job);
 	return job;
 }
 
 mpx_result *mpx_pool_map_async(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
 			       size_t n, size_t out_size, const mpx_task_options *options_or_null)
 {
-	struct request r = {fn, in, in_size, NULL, out_size, n, options_or_null, 0};
+	struct mpx__request r = {fn, in, in_size, NULL, out_size, n, options_or_null, 0, 0, false};
 
-	return submit(pool, &r);
+	return mpx__pool_submit(pool, &r);
 }
 
 mpx_result *mpx_pool_apply_async(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
@@ -219,7 +238,8 @@ mpx_result *mpx_pool_apply_async(mpx_pool *pool, mpx_task *fn, const void *in, s
 int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size, void *out,
 		       size_t out_size, size_t n, const mpx_task_options *options_or_null)
 {
-	struct request r = {fn, in, in_size, out, out_size, n, options_or_null, mpx__self()};
+	struct mpx__request r = {fn,	      in, in_size, out, out_size, n, options_or_null,
+				 mpx__self(), 0,  false};
 	struct mpx_result *job;
 	const mpx_failure *failure;
 	int error;
@@ -228,7 +248,7 @@ int mpx_pool_map_sized(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_s
 		errno = EINVAL;
 		return -1;
 	}
-	job = submit(pool, &r);
+	job = mpx__pool_submit(pool, &r);
 	if (!job)
 		return -1;
 	mpx__result_wait(job, INT64_MAX);

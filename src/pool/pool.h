@@ -9,6 +9,9 @@
  *   supervisor.c  the process that forks the workers and looks after them
  *   pool.c        making and ending a pool
  *   result.c      AsyncResult
+ *   callback.c    the thread that runs callbacks
+ *   imap.c        results one by one, with a window
+ *   task.c        what a task can ask about itself
  *
  * A job (mpx_result) is one map or apply, cut into chunks of items. Each chunk has
  * a word: who is running it, and from which item on; a worker claims a chunk by
@@ -70,12 +73,25 @@ struct mpx_result {
 	size_t chunks;
 	int64_t timeout;  /* nanoseconds for each item; 0: none */
 	uint32_t retries; /* of each item */
-	uint32_t waiter;  /* peer id of the process inside map; 0: apply_async and such */
+	int priority;
+	int64_t backoff;     /* nanoseconds before the first retry */
+	size_t failures_max; /* when so many items have failed it is stopped; 0: never */
+	const void *context;
+	size_t base; /* index of the first item */
+	uint64_t seed;
+	int *errors;		/* [n], in this block: of each item, under the lock; or NULL */
+	mpx_callback *callback; /* by the process that submitted */
+	mpx_error_callback *error_callback;
+	void *user;
+	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
 	_Atomic uint32_t event; /* eventcount: ready */
 	/* Under the pool's lock: */
 	size_t scanned;		     /* chunks before are DONE */
+	size_t failures;	     /* items that failed */
+	int aborted;		     /* not 0: cancelled, or the pool was; all of it, with that */
+	_Atomic uint32_t stopped;    /* no more of it is begun */
 	bool detached;		     /* the user has freed it */
 	bool listed;		     /* index: it is among the pending */
 	_Atomic uint32_t failed;     /* 0, or 1 + which failure */
@@ -147,13 +163,15 @@ void mpx__pool_unlock(mpx_pool *pool);
 void mpx__job_add(mpx_pool *pool, struct mpx_result *job);
 /* The first job with chunks to claim. */
 struct mpx_result *mpx__job_first(mpx_pool *pool);
-/* The failed item with the lowest index counts. */
+/* The failed item with the lowest index counts; enough of them stop the job. */
 void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure);
 /* A worker has no more to do with its job; or it has died, see below. */
 void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
 /* What the death of a worker means for its job. how: index and error are filled in.
  * True: the item that was running is tried again. */
 bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);
+/* No more of it is begun. */
+void mpx__job_stop(mpx_pool *pool, struct mpx_result *job);
 /* The user does not want it any more; false if it is ready. */
 bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job);
 /* The user frees it. */
@@ -162,6 +180,17 @@ void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
 void mpx__job_fail_all(mpx_pool *pool, int error, const char *message);
 /* The pool is about to be freed, nobody works any more. */
 void mpx__job_orphan_all(mpx_pool *pool);
+
+/* --- task.c -------------------------------------------------------------------------------- */
+
+/* What the calling thread is running now. */
+struct mpx__task {
+	struct mpx_result *job; /* NULL: nothing */
+	size_t item;
+	unsigned attempt;
+	int worker; /* -1: it is none */
+};
+extern _Thread_local struct mpx__task mpx__task;
 
 /* --- the others -------------------------------------------------------------------------- */
 
@@ -177,6 +206,39 @@ void mpx__pool_wake(mpx_pool *pool);
 
 /* Is the supervisor dead? Then the pool is broken, and nobody waits for it. */
 bool mpx__pool_supervisor_died(mpx_pool *pool);
+
+/* A job with a callback: before it is submitted, 0 or an errno value; and afterwards one
+ * of the two. */
+int mpx__callback_prepare(struct mpx_result *job);
+void mpx__callback_expect(struct mpx_result *job);
+void mpx__callback_forget(struct mpx_result *job);
+/* The user frees it: true if the callback's thread will, when it is done with it. */
+bool mpx__callback_keeps(struct mpx_result *job);
+
+/* What has not been begun of it is not. */
+void mpx__result_drop(struct mpx_result *job);
+/* What the user's free does, with or without callback. */
+void mpx__result_free(struct mpx_result *job);
+/* Ready; or its pool's supervisor is dead, then it is now. */
+bool mpx__result_ready_or_lost(struct mpx_result *job);
+
+/* What map and apply ask for. */
+struct mpx__request {
+	mpx_task *fn;
+	const void *in;
+	size_t in_size;
+	void *out; /* where results belong if that is in the heap; may be NULL */
+	size_t out_size;
+	size_t n;
+	const mpx_task_options *options;
+	uint32_t waiter; /* peer id of who waits for it and frees it; 0: a result */
+	size_t base;	 /* index of the first item, for the task */
+	bool one_by_one; /* remember which items failed, and how; it is one chunk */
+};
+/* The options with the pool's own in place of those left out; 0 or EINVAL. */
+int mpx__check_options(mpx_pool *pool, const mpx_task_options *given, mpx_task_options *o);
+/* NULL with errno. */
+struct mpx_result *mpx__pool_submit(mpx_pool *pool, const struct mpx__request *r);
 
 /* 0 when ready, ETIMEDOUT. */
 int mpx__result_wait(struct mpx_result *job, int64_t deadline);

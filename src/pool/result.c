@@ -105,9 +105,14 @@ int mpx_result_get(mpx_result *r, void *out, double timeout)
 	return -1;
 }
 
+bool mpx__result_ready_or_lost(struct mpx_result *job)
+{
+	return is_ready(job) || is_lost(job);
+}
+
 bool mpx_result_ready(mpx_result *r)
 {
-	return is_result(r) && (is_ready(r) || is_lost(r));
+	return is_result(r) && mpx__result_ready_or_lost(r);
 }
 
 bool mpx_result_successful(mpx_result *r)
@@ -181,17 +186,30 @@ __attribute__((constructor)) static void make_known(void)
 	mpx__wait_know(&wait_kind);
 }
 
-void mpx_result_free(mpx_result *r)
+void mpx__result_drop(struct mpx_result *r)
 {
-	mpx_pool *pool;
+	mpx_pool *pool = atomic_load(&r->pool);
 
-	if (!r || !is_result(r))
-		return;
-	pool = atomic_load(&r->pool);
+	if (pool && mpx__pool_lock(pool) == 0) {
+		mpx__job_stop(pool, r);
+		mpx__pool_unlock(pool);
+	}
+}
+
+void mpx__result_free(struct mpx_result *r)
+{
+	mpx_pool *pool = atomic_load(&r->pool);
+
 	if (!pool) {
 		mpx__object_free(r);
 	} else if (mpx__pool_lock(pool) == 0) {
 		mpx__job_detach(pool, r);
 		mpx__pool_unlock(pool);
 	}
+}
+
+void mpx_result_free(mpx_result *r)
+{
+	if (r && is_result(r) && !mpx__callback_keeps(r))
+		mpx__result_free(r);
 }

@@ -17,6 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The longest wait before a retry, in nanoseconds. */
+#define BACKOFF_MAX INT64_C(60000000000)
+
 #define THEN atomic_signal_fence(memory_order_seq_cst)
 
 /* What the task that this thread is running has said with mpx_fail. */
@@ -56,6 +59,11 @@ static bool is_over(mpx_pool *pool)
 	return atomic_load_explicit(&pool->state, memory_order_relaxed) == MPX__POOL_TERMINATED;
 }
 
+static bool is_stopped(struct mpx_result *job)
+{
+	return atomic_load_explicit(&job->stopped, memory_order_relaxed);
+}
+
 static _Noreturn void wait_to_die(void)
 {
 	for (;;)
@@ -76,26 +84,48 @@ static int run_item(struct mpx__worker *w, struct mpx_result *job, size_t item)
 	return error;
 }
 
+/* Before the attempts-th retry: twice as long each time. */
+static void back_off(struct mpx_result *job, uint32_t attempts)
+{
+	int64_t end = mpx__os_now(), wait = job->backoff;
+
+	for (; attempts > 1 && wait < BACKOFF_MAX; attempts--)
+		wait *= 2;
+	end += wait < BACKOFF_MAX ? wait : BACKOFF_MAX;
+	while (!mpx__passed(end) && !atomic_load(&job->ready))
+		mpx__os_sleep(end - mpx__os_now() < MPX__SLICE_MAX ? end - mpx__os_now()
+								   : MPX__SLICE_MAX);
+}
+
 /* attempts: how often the first of them has failed. */
 static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
 		      size_t end, uint32_t attempts)
 {
-	for (; item < end && !is_over(pool); item++, attempts = 0) {
+	struct mpx__task *task = &mpx__task;
+
+	task->job = job;
+	for (; item < end && !is_over(pool) && !is_stopped(job); item++, attempts = 0) {
 		int error;
 
+		task->item = item;
+		task->attempt = attempts;
 		atomic_store_explicit(&w->attempts, attempts, memory_order_relaxed);
 		THEN;
 		atomic_store_explicit(&w->item, item, memory_order_relaxed);
 		THEN;
 		while ((error = run_item(w, job, item)) && attempts < job->retries) {
 			atomic_store(&w->attempts, ++attempts);
+			task->attempt = attempts;
 			mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item,
 				error);
+			if (job->backoff)
+				back_off(job, attempts);
 		}
 		if (error)
 			report(pool, job, item, error);
 		w->tasks++;
 	}
+	task->job = NULL;
 }
 
 /* Claims chunk c, if nobody has it, and runs it. */
@@ -202,6 +232,7 @@ int mpx__worker_main(mpx_pool *pool, int number)
 	struct mpx_result *job;
 
 	set_up_signals();
+	mpx__task.worker = number;
 	mpx__process_become("PoolWorker", number + 1, 0);
 	if (pool->initializer) {
 		int error = pool->initializer(pool->initargs);

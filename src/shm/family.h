@@ -16,12 +16,14 @@
 #include "shm/heap.h"
 #include "shm/peers.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct mpx__family {
-	size_t size; /* of the mapping; constant */
+	size_t size;			    /* of the mapping; constant */
+	_Alignas(64) _Atomic uint32_t done; /* eventcount: a result of some pool is ready */
 	struct mpx__heap heap;
 	struct mpx__peers peers;
 };

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * imap: a window of small jobs, each of one chunk of items, refilled as they are
+ * fetched. So however many items there are, memory and lead stay bounded, and since
+ * the process that fetches takes the items as well there is no thread to do so.
+ */
+#include "base/deadline.h"
+#include "pool/pool.h"
+#include "shm/family.h"
+#include "sync/eventcount.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Chunks in the window for each worker, if nobody says. */
+enum { CHUNKS_AHEAD = 4 };
+
+struct mpx_imap {
+	mpx_pool *pool;
+	struct mpx__request request;
+	mpx_task_options options;
+	mpx_generator *generate;
+	void *user;
+	const char *array; /* or these, */
+	size_t left;	   /* so many more */
+	bool unordered;
+	char *chunk; /* room for what the generator gives */
+	size_t chunksize;
+	size_t taken;  /* items so far */
+	int end;       /* 0: there may be more; 1: there are none; else -errno of the generator */
+	size_t window; /* jobs */
+	size_t n;      /* of them in use */
+	struct mpx_result **job;    /* [window], in the order of submission */
+	struct mpx_result *current; /* whose results are being fetched; NULL */
+	size_t fetched;		    /* of current */
+	size_t index;		    /* of the item fetched last */
+	mpx_failure failure;	    /* of that item */
+	bool failed;
+};
+
+/* --- making ------------------------------------------------------------------------- */
+
+static mpx_imap *new_imap(mpx_pool *pool, mpx_task *fn, size_t in_size, size_t out_size,
+			  const mpx_task_options *options)
+{
+	mpx_imap *it = NULL;
+	size_t window;
+
+	if (!mpx__is_pool(pool))
+		return NULL;
+	if (fn)
+		it = calloc(1, sizeof *it);
+	else
+		errno = EINVAL;
+	if (!it)
+		return NULL;
+	if (mpx__check_options(pool, options, &it->options) != 0) {
+		free(it);
+		errno = EINVAL;
+		return NULL;
+	}
+	it->options.size = sizeof it->options;
+	it->pool = pool;
+	it->request.fn = fn;
+	it->request.in_size = in_size;
+	it->request.out_size = out_size;
+	it->request.options = &it->options;
+	it->request.one_by_one = true;
+	it->chunksize = it->options.chunksize ? it->options.chunksize : 1;
+	if (it->chunksize > MPX__CHUNKSIZE_MAX)
+		it->chunksize = MPX__CHUNKSIZE_MAX;
+	window = it->options.window ? it->options.window / it->chunksize
+				    : CHUNKS_AHEAD * (size_t)pool->workers;
+	it->window = window < 1 ? 1 : window;
+	it->job = calloc(it->window, sizeof(struct mpx_result *));
+	if (!it->job) {
+		free(it);
+		return NULL;
+	}
+	return it;
+}
+
+/* --- filling the window ---------------------------------------------------------------- */
+
+/* The next chunk of an array. */
+static size_t take_from_array(mpx_imap *it)
+{
+	size_t n = it->left < it->chunksize ? it->left : it->chunksize;
+
+	it->request.in = it->array;
+	if (it->request.in_size)
+		it->array += n * it->request.in_size;
+	it->left -= n;
+	if (it->left == 0)
+		it->end = 1;
+	return n;
+}
+
+/* The next chunk from the generator, which may end in the middle. */
+static size_t take_from_generator(mpx_imap *it)
+{
+	size_t n = 0;
+
+	it->request.in = it->chunk;
+	while (n < it->chunksize && !it->end) {
+		int got = it->generate(it->user, it->chunk + n * it->request.in_size);
+
+		if (got > 0)
+			n++;
+		else if (got == 0)
+			it->end = 1;
+		else
+			it->end = errno > 0 ? -errno : -EIO;
+	}
+	return n;
+}
+
+/* 0, or why no job could be submitted: then its items are lost, and it ends. */
+static int fill_window(mpx_imap *it)
+{
+	while (it->n < it->window && !it->end) {
+		size_t n = it->generate ? take_from_generator(it) : take_from_array(it);
+		struct mpx_result *job;
+
+		if (n == 0)
+			break;
+		it->request.n = n;
+		it->request.base = it->taken;
+		job = mpx__pool_submit(it->pool, &it->request);
+		if (!job) {
+			it->end = -errno;
+			break;
+		}
+		it->taken += n;
+		it->job[it->n++] = job;
+	}
+	return 0;
+}
+
+static mpx_imap *begin(mpx_imap *it)
+{
+	if (it)
+		fill_window(it);
+	if (it && it->end < 0 && it->n == 0) {
+		int error = -it->end;
+
+		mpx_imap_free(it);
+		errno = error;
+		return NULL;
+	}
+	return it;
+}
+
+static mpx_imap *over_array(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size, size_t n,
+			    size_t out_size, const mpx_task_options *options, bool unordered)
+{
+	size_t bytes;
+	mpx_imap *it;
+
+	if ((!in && in_size && n) || __builtin_mul_overflow(n, in_size, &bytes)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	it = new_imap(pool, fn, in_size, out_size, options);
+	if (!it)
+		return NULL;
+	it->unordered = unordered;
+	it->array = in;
+	it->left = n;
+	it->end = n == 0;
+	return begin(it);
+}
+
+static mpx_imap *over_generator(mpx_pool *pool, mpx_task *fn, mpx_generator *next, void *user,
+				size_t in_size, size_t out_size, const mpx_task_options *options,
+				bool unordered)
+{
+	mpx_imap *it = NULL;
+	size_t bytes;
+
+	if (next)
+		it = new_imap(pool, fn, in_size, out_size, options);
+	else
+		errno = EINVAL;
+	if (!it)
+		return NULL;
+	if (!__builtin_mul_overflow(it->chunksize, in_size ? in_size : 1, &bytes))
+		it->chunk = malloc(bytes);
+	if (!it->chunk) {
+		mpx_imap_free(it);
+		errno = ENOMEM;
+		return NULL;
+	}
+	it->unordered = unordered;
+	it->generate = next;
+	it->user = user;
+	return begin(it);
+}
+
+mpx_imap *mpx_pool_imap(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size, size_t n,
+			size_t out_size, const mpx_task_options *options_or_null)
+{
+	return over_array(pool, fn, in, in_size, n, out_size, options_or_null, false);
+}
+
+mpx_imap *mpx_pool_imap_unordered(mpx_pool *pool, mpx_task *fn, const void *in, size_t in_size,
+				  size_t n, size_t out_size,
+				  const mpx_task_options *options_or_null)
+{
+	return over_array(pool, fn, in, in_size, n, out_size, options_or_null, true);
+}
+
+mpx_imap *mpx_pool_imap_from(mpx_pool *pool, mpx_task *fn, mpx_generator *next, void *user,
+			     size_t in_size, size_t out_size,
+			     const mpx_task_options *options_or_null)
+{
+	return over_generator(pool, fn, next, user, in_size, out_size, options_or_null, false);
+}
+
+mpx_imap *mpx_pool_imap_unordered_from(mpx_pool *pool, mpx_task *fn, mpx_generator *next,
+				       void *user, size_t in_size, size_t out_size,
+				       const mpx_task_options *options_or_null)
+{
+	return over_generator(pool, fn, next, user, in_size, out_size, options_or_null, true);
+}
+
+/* --- fetching --------------------------------------------------------------------------- */
+
+/* Which job's results come next, if it is ready; otherwise n. */
+static size_t find_ready(mpx_imap *it, bool thorough)
+{
+	size_t candidates = it->unordered ? it->n : it->n ? 1 : 0;
+
+	for (size_t i = 0; i < candidates; i++) {
+		struct mpx_result *job = it->job[i];
+
+		if (thorough ? mpx__result_ready_or_lost(job)
+			     : atomic_load_explicit(&job->ready, memory_order_acquire))
+			return i;
+	}
+	return it->n;
+}
+
+static bool has_ready(void *arg)
+{
+	mpx_imap *it = arg;
+
+	return find_ready(it, false) < it->n;
+}
+
+/* Waits for the first job, or for any. 0 or ETIMEDOUT. */
+static int wait_for_job(mpx_imap *it, int64_t deadline)
+{
+	struct mpx__slice slice = {0};
+
+	if (!it->unordered)
+		return mpx__result_wait(it->job[0], deadline);
+	while (find_ready(it, slice.length >= MPX__SLICE_MAX) == it->n)
+		if (!mpx__event_wait_until(&mpx__family_base->done, has_ready, it, &slice,
+					   deadline))
+			return find_ready(it, true) < it->n ? 0 : ETIMEDOUT;
+	return 0;
+}
+
+/* The next job's results are the current ones; its place is filled again. */
+static int next_current(mpx_imap *it, int64_t deadline)
+{
+	int error = wait_for_job(it, deadline);
+	size_t i;
+
+	if (error)
+		return error;
+	i = find_ready(it, true);
+	it->current = it->job[i];
+	it->fetched = 0;
+	memmove(it->job + i, it->job + i + 1, (it->n - i - 1) * sizeof it->job[0]);
+	it->n--;
+	fill_window(it);
+	return 0;
+}
+
+/* How item i of the current job failed; 0 if it did not. */
+static int error_of(mpx_imap *it, size_t i)
+{
+	struct mpx_result *job = it->current;
+	const mpx_failure *failure = mpx__result_failure(job);
+	int error = job->errors[i] ? job->errors[i] : job->aborted;
+
+	it->failed = error != 0;
+	if (!error)
+		return 0;
+	memset(&it->failure, 0, sizeof it->failure);
+	it->failure.error = error;
+	it->failure.exit_status = -1;
+	if (failure && (failure->index == i || job->aborted))
+		it->failure = *failure;
+	it->failure.index = it->index;
+	return error;
+}
+
+/* One result of the current job. */
+static int fetch(mpx_imap *it, void *out)
+{
+	struct mpx_result *job = it->current;
+	size_t i = it->fetched++;
+	int error;
+
+	it->index = job->base + i;
+	error = error_of(it, i);
+	if (!error && out && job->out_size)
+		memcpy(out, job->out + i * job->out_size, job->out_size);
+	if (it->fetched == job->n) {
+		it->current = NULL;
+		mpx__result_free(job);
+	}
+	if (!error)
+		return 1;
+	errno = error;
+	return -1;
+}
+
+int mpx_imap_next(mpx_imap *it, void *out, double timeout)
+{
+	int64_t deadline;
+	int error;
+
+	if (!it || mpx__deadline(timeout, &deadline) != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	it->failed = false;
+	if (it->current)
+		return fetch(it, out);
+	fill_window(it);
+	if (it->n == 0 && it->end >= 0)
+		return 0;
+	error = it->n ? next_current(it, deadline) : -it->end;
+	if (!error)
+		return fetch(it, out);
+	if (it->n == 0)
+		it->end = 1; /* told */
+	errno = error;
+	return -1;
+}
+
+size_t mpx_imap_index(const mpx_imap *it)
+{
+	return it ? it->index : 0;
+}
+
+int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_t size)
+{
+	if (!it || !failure || !it->failed) {
+		errno = it && failure ? ENOENT : EINVAL;
+		return -1;
+	}
+	memset(failure, 0, size);
+	memcpy(failure, &it->failure, size < sizeof it->failure ? size : sizeof it->failure);
+	return 0;
+}
+
+void mpx_imap_free(mpx_imap *it)
+{
+	if (!it)
+		return;
+	for (size_t i = 0; i < it->n; i++) {
+		mpx__result_drop(it->job[i]);
+		mpx__result_free(it->job[i]);
+	}
+	if (it->current)
+		mpx__result_free(it->current);
+	free(it->job);
+	free(it->chunk);
+	free(it);
+}
