@@ -6,6 +6,7 @@
  */
 #include "platform/platform.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,6 +219,112 @@ void mpx__os_stdin_null(void)
 		close(fd);
 	}
 	fflush(stdin); /* forgets what had been read ahead */
+}
+
+/* --- named shared memory -------------------------------------------------- */
+
+/* What will not fit is refused before anything is taken. Beyond RLIMIT_FSIZE the
+ * calls below would kill by SIGXFSZ; and a segment larger than all that is left
+ * would fill the machine before it fails. */
+static int will_not_fit(int fd, size_t size)
+{
+	struct rlimit limit;
+	struct statvfs fs;
+
+	if (size > (UINT64_MAX >> 1) >> (sizeof(off_t) < 8 ? 32 : 0))
+		return EFBIG;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+	    size > limit.rlim_cur)
+		return EFBIG;
+	if (size > mpx__os_memory_available())
+		return ENOSPC;
+	/* No blocks at all: a file system without a limit. */
+	if (fstatvfs(fd, &fs) == 0 && fs.f_blocks && fs.f_frsize &&
+	    size / fs.f_frsize > fs.f_bavail)
+		return ENOSPC;
+	return 0;
+}
+
+static int write_zeros(int fd, off_t at, off_t size)
+{
+	static const char zeros[4096];
+
+	while (size > 0) {
+		size_t n = size < (off_t)sizeof zeros ? (size_t)size : sizeof zeros;
+		ssize_t done = pwrite(fd, zeros, n, at);
+
+		if (done < 0 && errno != EINTR)
+			return errno;
+		if (done > 0) {
+			at += done;
+			size -= done;
+		}
+	}
+	return 0;
+}
+
+#if defined _POSIX_ADVISORY_INFO && _POSIX_ADVISORY_INFO > 0
+static int allocate(int fd, off_t at, off_t size)
+{
+	int error = posix_fallocate(fd, at, size);
+
+	/* musl says so, and others of file systems that cannot do it. */
+	if (error == EOPNOTSUPP || error == EINVAL || error == ENOSYS || error == ENODEV)
+		return write_zeros(fd, at, size);
+	return error;
+}
+#else
+static int allocate(int fd, off_t at, off_t size)
+{
+	return write_zeros(fd, at, size);
+}
+#endif
+
+int mpx__os_shm_fill(int fd, size_t size)
+{
+	/* In steps: one that a signal interrupts is undone, and does less next time,
+	 * so that signals in a row cannot hold it up for ever. */
+	off_t step = (off_t)64 << 20, end = (off_t)size;
+	int error = will_not_fit(fd, size);
+
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	while (ftruncate(fd, end) != 0)
+		if (errno != EINTR)
+			return -1;
+	for (off_t at = 0; at < end;) {
+		off_t n = end - at < step ? end - at : step;
+
+		error = allocate(fd, at, n);
+		if (error == EINTR) {
+			step = step > 4096 ? step / 2 : step;
+		} else if (error) {
+			errno = error;
+			return -1;
+		} else {
+			at += n;
+		}
+	}
+	return 0;
+}
+
+int mpx__os_shm_list(void (*fn)(const char *name, void *arg), void *arg)
+{
+	/* Those systems that show the names as files do it here. */
+	DIR *dir = opendir("/dev/shm");
+	struct dirent *entry;
+
+	if (!dir) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			errno = ENOTSUP;
+		return -1;
+	}
+	while ((entry = readdir(dir)))
+		fn(entry->d_name, arg);
+	closedir(dir);
+	return 0;
 }
 
 /* valgrind's leak check reads all memory of every process: with gigabytes of holes

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -175,6 +176,83 @@ bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
 	now = (uint64_t)mpx__os_poll_readable(fd, 0);
 	close(fd);
 	return now == 1;
+}
+
+bool mpx__os_process_gone(pid_t pid)
+{
+	return mpx__os_life_gone(pid, 0, 0);
+}
+
+uint64_t mpx__os_process_birth(pid_t pid)
+{
+	uint64_t birth;
+	char state;
+
+	return read_stat(pid, &state, &birth) ? birth : 0;
+}
+
+uint64_t mpx__os_process_world(void)
+{
+	static const char *const spaces[] = {"/proc/self/ns/pid", "/proc/self/ns/time"};
+	uint64_t world = 0;
+
+	for (int i = 0; i < 2; i++) {
+		char name[64];
+		ssize_t n = readlink(spaces[i], name, sizeof name);
+
+		for (ssize_t k = 0; k < n; k++)
+			world = world * 31 + (unsigned char)name[k];
+	}
+	return world;
+}
+
+/* --- named shared memory ------------------------------------------------------
+ * shm_open's names are files in /dev/shm, with glibc and musl alike. */
+
+enum { SHM_PATH = sizeof "/dev/shm/" + NAME_MAX };
+
+int mpx__os_shm_unnamed(void)
+{
+	return open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+int mpx__os_shm_publish(int fd, const char *name)
+{
+	char from[32], to[SHM_PATH];
+
+	snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+	snprintf(to, sizeof to, "/dev/shm/%s", name);
+	return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW);
+}
+
+/* A write lease is granted only if there is no other open file, nor a mapping, in
+ * any process. Who opens it meanwhile waits until the lease is given back, and its
+ * holder gets a signal: not SIGIO, which would kill, but one that is ignored. */
+static bool nobody_else_has(int fd)
+{
+	if (fcntl(fd, F_SETSIG, SIGURG) != 0)
+		return false;
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+		return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return true;
+}
+
+bool mpx__os_shm_unused(const char *name)
+{
+	char path[SHM_PATH];
+	struct stat st;
+	bool unused;
+	int fd;
+
+	snprintf(path, sizeof path, "/dev/shm/%s", name);
+	fd = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	unused = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		 nobody_else_has(fd);
+	close(fd);
+	return unused;
 }
 
 /* --- children --------------------------------------------------------------- */

@@ -59,6 +59,14 @@ int mpx__os_above_stdio(int fd);
 /* fd 0, and stdin, read nothing from now on. */
 void mpx__os_stdin_null(void);
 
+/* Gives a new segment of named memory its size and all of its memory at once, so
+ * that no store into it can fail later (SIGBUS): ENOSPC, EFBIG (never SIGXFSZ). */
+int mpx__os_shm_fill(int fd, size_t size);
+
+/* Calls fn with each name that shm_open knows, without its slash; -1 with ENOTSUP
+ * where they cannot be listed. */
+int mpx__os_shm_list(void (*fn)(const char *name, void *arg), void *arg);
+
 /* Bytes of address space to reserve if nobody says how many. */
 size_t mpx__os_default_reserve(void);
 
@@ -88,6 +96,24 @@ size_t mpx__os_memory_available(void);
 int mpx__os_life_init(void);
 uint64_t mpx__os_life_begin(unsigned slot);
 bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth);
+
+/* Of any process, not only of the family. Is there none of this pid, or a zombie
+ * only? True only on the kernel's evidence. birth: when it began, the same number
+ * for all that ask; 0 if not told. world: within which pids and births mean the
+ * same; 0 if not told. */
+bool mpx__os_process_gone(pid_t pid);
+uint64_t mpx__os_process_birth(pid_t pid);
+uint64_t mpx__os_process_world(void);
+
+/* Named memory in two steps: an empty segment that nobody else sees, and the name,
+ * given to it when it is complete (EEXIST). -1 where there is no such thing: then it
+ * must be shm_open. */
+int mpx__os_shm_unnamed(void);
+int mpx__os_shm_publish(int fd, const char *name);
+
+/* Does this segment belong to our user, and has nobody opened or mapped it? Where
+ * the system cannot tell the latter, the former is all. False in doubt. */
+bool mpx__os_shm_unused(const char *name);
 
 /* A new descriptor that polls readable when child (of ours, not reaped) has
  * ended; -1 if the system has none. */

@@ -19,12 +19,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -135,6 +137,54 @@ bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
 	if (kill(pid, 0) != 0 && errno == ESRCH)
 		return true;
 	return life_known() && fcntl(life_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+bool mpx__os_process_gone(pid_t pid)
+{
+	return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+uint64_t mpx__os_process_birth(pid_t pid)
+{
+	(void)pid;
+	return 0;
+}
+
+uint64_t mpx__os_process_world(void)
+{
+	return 0;
+}
+
+/* --- named shared memory ------------------------------------------------------ */
+
+int mpx__os_shm_unnamed(void)
+{
+	errno = ENOTSUP;
+	return -1;
+}
+
+int mpx__os_shm_publish(int fd, const char *name)
+{
+	(void)fd;
+	(void)name;
+	errno = ENOTSUP;
+	return -1;
+}
+
+bool mpx__os_shm_unused(const char *name)
+{
+	char path[NAME_MAX + 2];
+	struct stat st;
+	bool ours;
+	int fd;
+
+	snprintf(path, sizeof path, "/%s", name);
+	fd = shm_open(path, O_RDWR, 0);
+	if (fd < 0)
+		return false;
+	ours = fstat(fd, &st) == 0 && st.st_uid == geteuid();
+	close(fd);
+	return ours;
 }
 
 /* --- children --------------------------------------------------------------- */
