@@ -9,6 +9,7 @@
  *   mpx/sync.h      Lock, RLock, Semaphore, Condition, Event, Barrier
  *   mpx/value.h     Value, Array
  *   mpx/memory.h    memory shared by all processes of the family
+ *   mpx/shared_memory.h  SharedMemory: memory with a name
  *   mpx/queue.h     Queue, JoinableQueue, SimpleQueue
  *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult
@@ -73,6 +74,7 @@
 #include <mpx/pool.h>
 #include <mpx/process.h>
 #include <mpx/queue.h>
+#include <mpx/shared_memory.h>
 #include <mpx/sync.h>
 #include <mpx/value.h>
 #include <mpx/version.h>

@@ -11,11 +11,14 @@
  * the library is first used and takes memory only as it is touched. It has no
  * name in the file system, so nothing is left behind, however a program ends.
  *
+ * Memory with a name, for programs that are no relatives: mpx/shared_memory.h.
+ *
  * A kill inside malloc or free loses at most the block in hand and harms nobody.
  */
 #ifndef MPX_MEMORY_H
 #define MPX_MEMORY_H
 
+#include <mpx/shared_memory.h>
 #include <mpx/version.h>
 #include <stddef.h>
 
