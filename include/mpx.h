@@ -9,7 +9,7 @@
  *   mpx/sync.h      Lock, RLock, Semaphore, Condition, Event, Barrier
  *   mpx/value.h     Value, Array
  *   mpx/memory.h    memory shared by all processes of the family
- *   mpx/shared_memory.h  SharedMemory: memory with a name
+ *   mpx/shared_memory.h  SharedMemory, ShareableList: memory with a name
  *   mpx/queue.h     Queue, JoinableQueue, SimpleQueue
  *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult

@@ -258,14 +258,19 @@ static void test_bad_pointers(void **state)
 	(void)state;
 	struct bad_pointers bad;
 	mpx_shared_memory *m = create(NULL, 100), *freed = attach(mpx_shared_memory_name(m));
+	mpx_shareable_list *l = mpx_shareable_list_create(NULL, 0, NULL);
+	assert_non_null(l);
 	bad_pointers_make(&bad, m);
 	for (size_t i = 0; i < bad.n; i++)
 		check_bad_pointer(bad.p[i]);
 	bad_pointers_done(&bad);
+	check_bad_pointer(l);
 	check_bad_pointer(mpx_shared_memory_buf(m));
 	mpx_shared_memory_free(freed);
 	check_bad_pointer(freed);
 	assert_true(all_zero(m));
+	assert_ok(mpx_shareable_list_unlink(l));
+	mpx_shareable_list_free(l);
 	done(m);
 }
 

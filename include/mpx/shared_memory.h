@@ -36,11 +36,17 @@
 #define MPX_SHARED_MEMORY_H
 
 #include <mpx/version.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* --- SharedMemory ---------------------------------------------------------- */
 
 typedef struct mpx_shared_memory mpx_shared_memory;
 
@@ -168,6 +174,317 @@ MPX_API void mpx_shared_memory_free(mpx_shared_memory *m);
  * Blocks: never.
  */
 MPX_API int mpx_shared_memory_sweep(void);
+
+/* --- ShareableList ---------------------------------------------------------
+ *
+ *     const mpx_shareable_item items[] = {
+ *             mpx_shareable_str("howdy"), mpx_shareable_double(-273.154),
+ *             mpx_shareable_int(100),     mpx_shareable_none(),
+ *     };
+ *     mpx_shareable_list *l = mpx_shareable_list_create(items, 4, NULL);
+ *     mpx_shareable_list_set_int(l, 2, 42);
+ *
+ * A list in a named segment, in the layout of Python 3.9 and later (3.8 had another):
+ * ShareableList(name="psm_...") is the same list. Its length is fixed, and so is the
+ * room for each item: 8 bytes, for text (str and bytes) the next multiple of 8 above
+ * what it was made with. Any item may change its type.
+ *
+ * What that layout cannot tell: NUL bytes at the end of text. They are lost, as in
+ * Python. Python gives a str room by its characters, and cuts what is longer in UTF-8.
+ *
+ * There is no lock, as in Python: have one of your own where one writes what another
+ * reads. Numbers that keep their type are stored at once. Any other set makes the
+ * item None first, and last what it becomes: who is killed inside leaves the others'
+ * items as they were, and this one as None, if not as it was or should be.
+ */
+
+typedef struct mpx_shareable_list mpx_shareable_list;
+
+typedef enum mpx_shareable_type {
+	MPX_SHAREABLE_NONE,
+	MPX_SHAREABLE_INT,    /**< 64 bits, signed */
+	MPX_SHAREABLE_DOUBLE, /**< Python's float */
+	MPX_SHAREABLE_BOOL,
+	MPX_SHAREABLE_STR, /**< UTF-8 */
+	MPX_SHAREABLE_BYTES
+} mpx_shareable_type;
+
+/** An item, as create, count and index take it. */
+typedef struct mpx_shareable_item {
+	mpx_shareable_type type;
+	union {
+		int64_t i;
+		double d;
+		bool b;
+		const void *text; /**< of size bytes; not copied before the call */
+	};
+	size_t size;
+} mpx_shareable_item;
+
+/* The ways to make one. */
+static inline mpx_shareable_item mpx_shareable_none(void)
+{
+	mpx_shareable_item item;
+	item.type = MPX_SHAREABLE_NONE;
+	item.i = 0;
+	item.size = 0;
+	return item;
+}
+
+static inline mpx_shareable_item mpx_shareable_int(int64_t x)
+{
+	mpx_shareable_item item = mpx_shareable_none();
+	item.type = MPX_SHAREABLE_INT;
+	item.i = x;
+	return item;
+}
+
+static inline mpx_shareable_item mpx_shareable_double(double x)
+{
+	mpx_shareable_item item = mpx_shareable_none();
+	item.type = MPX_SHAREABLE_DOUBLE;
+	item.d = x;
+	return item;
+}
+
+static inline mpx_shareable_item mpx_shareable_bool(bool x)
+{
+	mpx_shareable_item item = mpx_shareable_none();
+	item.type = MPX_SHAREABLE_BOOL;
+	item.b = x;
+	return item;
+}
+
+static inline mpx_shareable_item mpx_shareable_str(const char *text)
+{
+	mpx_shareable_item item = mpx_shareable_none();
+	item.type = MPX_SHAREABLE_STR;
+	item.text = text;
+	item.size = text ? strlen(text) : 0;
+	return item;
+}
+
+static inline mpx_shareable_item mpx_shareable_bytes(const void *bytes, size_t size)
+{
+	mpx_shareable_item item = mpx_shareable_none();
+	item.type = MPX_SHAREABLE_BYTES;
+	item.text = bytes;
+	item.size = size;
+	return item;
+}
+
+/**
+ * ShareableList(items, name=name): a new list of n items (which may be 0) in a new
+ * segment. Fails as mpx_shared_memory_create does; and with EINVAL (items or a text
+ * is NULL, unknown type), EILSEQ (a str that is not UTF-8), EMSGSIZE (a text of ten
+ * million bytes or more, which the layout cannot tell).
+ *
+ * Threads: safe.
+ * Fork: the handle is the caller's; children forked later have copies.
+ * Signals: not async-signal-safe.
+ * Blocks: as mpx_shared_memory_create.
+ */
+MPX_API mpx_shareable_list *mpx_shareable_list_create(const mpx_shareable_item *items, size_t n,
+						      const char *name_or_null);
+
+/**
+ * ShareableList(name=name): attaches to a list that C or Python has made. Fails as
+ * mpx_shared_memory_open does; EBADMSG: what stands there is no such list. Everything
+ * is checked, and whatever others write there later, nothing outside of the segment
+ * is read or written. (A segment of zeros is a list of no items.)
+ *
+ * Threads: safe.
+ * Fork: the handle is the caller's; children forked later have copies.
+ * Signals: not async-signal-safe.
+ * Blocks: as mpx_shared_memory_open.
+ */
+MPX_API mpx_shareable_list *mpx_shareable_list_open(const char *name);
+
+/**
+ * len(l). 0 with EINVAL for what is no list.
+ *
+ * Threads: safe.
+ * Fork: the same in children.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API size_t mpx_shareable_list_len(const mpx_shareable_list *l);
+
+/**
+ * What item i is: a mpx_shareable_type. -1 with ERANGE (i is not below the length),
+ * EPIPE (closed), EINVAL, EBADMSG: somebody has written what is no item; a set mends it.
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_type(const mpx_shareable_list *l, size_t i);
+
+/**
+ * How many bytes of text item i has room for. -1 as for type.
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_shareable_list_room(const mpx_shareable_list *l, size_t i);
+
+/**
+ * l[i], for an item of that type: EINVAL for one of another (nothing is converted),
+ * ERANGE, EPIPE, EBADMSG.
+ *
+ * Threads: safe; a text while it is set may be torn.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_get_int(const mpx_shareable_list *l, size_t i, int64_t *out);
+/** Likewise.
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_get_double(const mpx_shareable_list *l, size_t i, double *out);
+/** Likewise.
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_get_bool(const mpx_shareable_list *l, size_t i, bool *out);
+
+/**
+ * l[i] for a str: copied to buf with a NUL behind it. Its length without that; room + 1
+ * bytes are always enough. -1 with EMSGSIZE if cap is not, EILSEQ if it is not UTF-8
+ * (Python: UnicodeDecodeError), or as above.
+ *
+ * Threads: safe; while it is set it may be torn.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_shareable_list_get_str(const mpx_shareable_list *l, size_t i, char *buf,
+					   size_t cap);
+/** l[i] for bytes: copied to buf; how many. -1 with EMSGSIZE, or as above.
+ *
+ * Threads: safe; while they are set they may be torn.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_shareable_list_get_bytes(const mpx_shareable_list *l, size_t i, void *buf,
+					     size_t cap);
+
+/**
+ * l[i] = item, whatever type it had. Fails with EMSGSIZE (a text is longer than its
+ * room: nothing is changed), ERANGE, EPIPE, EILSEQ, EINVAL.
+ *
+ * Threads: safe on different items.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_set(mpx_shareable_list *l, size_t i, mpx_shareable_item item);
+#define mpx_shareable_list_set_none(l, i) mpx_shareable_list_set((l), (i), mpx_shareable_none())
+#define mpx_shareable_list_set_int(l, i, x) mpx_shareable_list_set((l), (i), mpx_shareable_int(x))
+#define mpx_shareable_list_set_double(l, i, x)                                                     \
+	mpx_shareable_list_set((l), (i), mpx_shareable_double(x))
+#define mpx_shareable_list_set_bool(l, i, x) mpx_shareable_list_set((l), (i), mpx_shareable_bool(x))
+#define mpx_shareable_list_set_str(l, i, text)                                                     \
+	mpx_shareable_list_set((l), (i), mpx_shareable_str(text))
+#define mpx_shareable_list_set_bytes(l, i, bytes, size)                                            \
+	mpx_shareable_list_set((l), (i), mpx_shareable_bytes((bytes), (size)))
+
+/**
+ * l.count(item): how many items are equal. As in Python, numbers are compared by value
+ * (1 is 1.0 and true), str and bytes are never equal. -1 as for set and get.
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_shareable_list_count(const mpx_shareable_list *l, mpx_shareable_item item);
+
+/**
+ * l.index(item): the first item that is equal. -1 with ENOENT: there is none
+ * (Python: ValueError).
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_shareable_list_index(const mpx_shareable_list *l, mpx_shareable_item item);
+
+/**
+ * l.format: the codes of Python's struct module of all items, one after the other, with
+ * a NUL behind them. Its length; 8 bytes an item and one are always enough. -1 with
+ * EMSGSIZE, EPIPE, EINVAL, EBADMSG.
+ *
+ * Threads: safe.
+ * Fork: usable in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API ssize_t mpx_shareable_list_format(const mpx_shareable_list *l, char *buf, size_t cap);
+
+/**
+ * l.shm: the segment that the list stands in, for its name and size. The handle is
+ * the list's, and freed with it. NULL with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: the same in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API mpx_shared_memory *mpx_shareable_list_shm(const mpx_shareable_list *l);
+
+/**
+ * l.shm.name. NULL with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: the same in children.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API const char *mpx_shareable_list_name(const mpx_shareable_list *l);
+
+/**
+ * l.shm.close(): as mpx_shared_memory_close. The items are EPIPE from now on.
+ *
+ * Threads: nobody may use the list any more.
+ * Fork: each process closes for itself.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_close(mpx_shareable_list *l);
+
+/**
+ * l.shm.unlink(): as mpx_shared_memory_unlink.
+ *
+ * Threads: safe.
+ * Fork: one process does it for all.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API int mpx_shareable_list_unlink(mpx_shareable_list *l);
+
+/**
+ * Closes, and forgets the handle and that of its segment; never unlinks. NULL is fine;
+ * what is no list is left alone, with errno EINVAL.
+ *
+ * Threads: nobody may use the list any more.
+ * Fork: each process frees its own.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API void mpx_shareable_list_free(mpx_shareable_list *l);
 
 #ifdef __cplusplus
 }
