@@ -54,7 +54,8 @@ typedef struct mpx_shared_memory mpx_shared_memory;
  * SharedMemory(name, create=True, size=size): a new segment of zeros, readable and
  * writable for this user only. The name may begin with a slash or not, and has no
  * other; NULL: one is made up. Where the system can do it (Linux) the name appears
- * when the segment is complete, so a maker that is killed leaves no half-made one.
+ * when the segment is complete, so a maker that is killed leaves no half-made one;
+ * elsewhere one under a name of yours may be left, until shm_unlink.
  *
  * Fails with EEXIST; EINVAL (size 0, not a name), ENAMETOOLONG, ENOSPC (/dev/shm, or
  * the machine, has not so much left), EFBIG (RLIMIT_FSIZE), ENOMEM, EMFILE, EACCES.
