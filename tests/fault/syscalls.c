@@ -136,7 +136,7 @@ WRAP(int, open, (const char *path, int flags, ...))
 	va_list args;
 	int mode;
 	va_start(args, flags);
-	mode = flags & O_CREAT ? va_arg(args, int) : 0;
+	mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(args, int) : 0;
 	va_end(args);
 	if (strncmp(path, "/proc/", 6) == 0 ? fails(CALL_open_proc) || fails(CALL_open)
 					    : fails(CALL_open))
@@ -202,6 +202,27 @@ WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options))
 WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set))
 {
 	return fails(CALL_sched_getaffinity) ? -1 : __real_sched_getaffinity(pid, size, set);
+}
+
+WRAP(int, shm_open, (const char *name, int flags, mode_t mode))
+{
+	return fails(CALL_shm_open) ? -1 : __real_shm_open(name, flags, mode);
+}
+
+WRAP(int, ftruncate, (int fd, off_t size))
+{
+	return fails(CALL_ftruncate) ? -1 : __real_ftruncate(fd, size);
+}
+
+/* It returns what others leave in errno. */
+WRAP(int, posix_fallocate, (int fd, off_t at, off_t size))
+{
+	return fails(CALL_posix_fallocate) ? errno : __real_posix_fallocate(fd, at, size);
+}
+
+WRAP(int, linkat, (int from_dir, const char *from, int to_dir, const char *to, int flags))
+{
+	return fails(CALL_linkat) ? -1 : __real_linkat(from_dir, from, to_dir, to, flags);
 }
 
 static int face_of(long number, long operation)

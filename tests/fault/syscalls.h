@@ -37,7 +37,11 @@
 	X(pidfd_send_signal)                                                                       \
 	X(futex_wait)                                                                              \
 	X(futex_wake)                                                                              \
-	X(sched_getaffinity)
+	X(sched_getaffinity)                                                                       \
+	X(shm_open)                                                                                \
+	X(ftruncate)                                                                               \
+	X(posix_fallocate)                                                                         \
+	X(linkat)
 
 enum syscall_name {
 #define NAME(name) CALL_##name,

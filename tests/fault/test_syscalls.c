@@ -7,7 +7,8 @@
  *
  *   Once, and from the n-th on for good; in the calling process, and in all that it
  *   forks. Scenarios: the first use of the library, processes, a queue in poll, a
- *   connection, a wait, a pool, a host that ignores SIGCHLD. After each run everything works.
+ *   connection, a wait, a pool, named memory, a host that ignores SIGCHLD. After each run
+ *   everything works.
  *
  *   A system without pidfds (ENOSYS, EPERM: an old kernel, a container), also by a
  *   real seccomp filter; a system without /proc: everything works, killed holders
@@ -72,10 +73,14 @@ static const int errors_of[CALLS][5] = {
 	[CALL_futex_wait] = {EAGAIN, EINTR, ETIMEDOUT, SPURIOUS, ENOSYS},
 	[CALL_futex_wake] = {ENOSYS, SPURIOUS},
 	[CALL_sched_getaffinity] = {EINVAL, ENOSYS},
+	[CALL_shm_open] = {EMFILE, ENFILE, ENOSPC},
+	[CALL_ftruncate] = {ENOSPC, EINTR},
+	[CALL_posix_fallocate] = {ENOSPC, EINTR, EOPNOTSUPP, ENOMEM},
+	[CALL_linkat] = {ENOENT, EPERM, ENOSPC},
 };
 
 /* What the library may say then: resources, and nothing of its inner life. */
-static const int errors_of_resources[] = {EAGAIN, ENOMEM, EMFILE, ENFILE, ENOBUFS, 0};
+static const int errors_of_resources[] = {EAGAIN, ENOMEM, EMFILE, ENFILE, ENOBUFS, ENOSPC, 0};
 
 /* ---- scenarios --------------------------------------------------------- */
 
@@ -184,6 +189,34 @@ static void do_thread(void)
 	child_check(pthread_join(t, NULL) == 0);
 }
 
+/* That nothing is left in /dev/shm, the harness says. */
+static void do_shared_memory(void)
+{
+	const mpx_shareable_item items[] = {mpx_shareable_str("text"), mpx_shareable_int(1)};
+	mpx_shared_memory *m, *n;
+	mpx_shareable_list *l;
+	char name[64];
+	snprintf(name, sizeof name, "mpx_test_calls_%d", (int)getpid());
+	if (got(m, mpx_shared_memory_create(NULL, 100000))) {
+		memset(mpx_shared_memory_buf(m), 1, 100000);
+		if (got(n, mpx_shared_memory_open(mpx_shared_memory_name(m))))
+			child_check(((char *)mpx_shared_memory_buf(n))[99999] == 1);
+		mpx_shared_memory_free(n);
+		child_check(mpx_shared_memory_unlink(m) == 0);
+		mpx_shared_memory_free(m);
+	}
+	if (got(l, mpx_shareable_list_create(items, 2, name))) {
+		mpx_shareable_list *also;
+		child_check(mpx_shareable_list_set_str(l, 1, "8 bytes.") == 0);
+		if (got(also, mpx_shareable_list_open(name)))
+			child_check(mpx_shareable_list_index(also, items[0]) == 0);
+		mpx_shareable_list_free(also);
+		child_check(mpx_shareable_list_unlink(l) == 0);
+		mpx_shareable_list_free(l);
+	}
+	went_well(mpx_shared_memory_sweep());
+}
+
 struct scenario {
 	const char *name;
 	void (*run)(void);
@@ -191,10 +224,15 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-	{"process", do_process, false, false},	     {"queue", do_queue, false, false},
-	{"connection", do_connection, false, false}, {"pool", do_pool, false, false},
-	{"deaths", do_deaths, false, false},	     {"process-ignored", do_process, false, true},
-	{"pool-ignored", do_pool, false, true},	     {"thread", do_thread, false, false},
+	{"process", do_process, false, false},
+	{"queue", do_queue, false, false},
+	{"shared-memory", do_shared_memory, false, false},
+	{"connection", do_connection, false, false},
+	{"pool", do_pool, false, false},
+	{"deaths", do_deaths, false, false},
+	{"process-ignored", do_process, false, true},
+	{"pool-ignored", do_pool, false, true},
+	{"thread", do_thread, false, false},
 	{"first-use", do_first_use, true, false},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
@@ -323,6 +361,12 @@ static void test_thread(void **state)
 {
 	(void)state;
 	scenario_in_family("thread");
+}
+
+static void test_shared_memory(void **state)
+{
+	(void)state;
+	scenario_in_family("shared-memory");
 }
 
 /* More starts that fail than the family has places for processes (4095). */
@@ -499,6 +543,7 @@ int main(int argc, char **argv)
 		mpx_test(test_without_pidfds),
 		mpx_test(test_without_proc),
 		mpx_test(test_seccomp),
+		mpx_test(test_shared_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
