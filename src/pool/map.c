@@ -82,7 +82,7 @@ static size_t share_of(size_t n, double share)
 	double items = share * (double)n;
 	size_t whole = (size_t)items;
 
-	return whole < 1 ? 1 : whole < items ? whole + 1 : whole;
+	return whole < 1 ? 1 : (double)whole < items ? whole + 1 : whole;
 }
 
 /* What a job's block has behind its chunk words. */
