@@ -843,10 +843,10 @@ static int pass_for_ever(void *arg)
 	while (!w->go) {
 		int index = mpx_barrier_wait(w->b, 1);
 		child_check(index >= 0 || errno == ECANCELED || errno == ETIMEDOUT);
-		if (index < 0)
-			child_check(mpx_barrier_reset(w->b) == 0);
-		else
+		if (index >= 0)
 			w->ready++;
+		else if (mpx_barrier_broken(w->b)) /* or all would go on resetting each other */
+			child_check(mpx_barrier_reset(w->b) == 0);
 	}
 	return 0;
 }

@@ -386,6 +386,30 @@ static int release_and_leave(void *arg)
 	return 0;
 }
 
+static int acquire_and_release(void *arg)
+{
+	struct shared *w = arg;
+	child_check(mpx_semaphore_acquire(w->s, SOON) == 0);
+	child_check(mpx_semaphore_release(w->s) == 0);
+	return 0;
+}
+
+/* Who has a unit gives back its own, whatever others have. */
+static void test_release_is_of_ones_own(void **state)
+{
+	(void)state;
+	struct shared *w = share(mpx_bounded_semaphore_new(2), 2);
+	assert_ok(mpx_semaphore_acquire(w->s, 0));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(run_child(acquire_and_release, w), 0);
+	assert_ok(mpx_semaphore_acquire(w->s, 0));
+	assert_fails(mpx_semaphore_acquire(w->s, 0.2), ETIMEDOUT);
+	assert_ok(mpx_semaphore_release(w->s));
+	assert_ok(mpx_semaphore_release(w->s));
+	check_units(w->s, 2);
+	done_with(w);
+}
+
 /* A child that ends gives back none of its parent's; one that has none may release. */
 static void test_child_has_nothing(void **state)
 {
@@ -816,6 +840,7 @@ int main(void)
 		mpx_test(test_ping_pong),
 		mpx_test(test_units_of_threads),
 		mpx_test(test_child_has_nothing),
+		mpx_test(test_release_is_of_ones_own),
 		mpx_test(test_made_after_fork),
 		mpx_test(test_dead_holder),
 		mpx_test(test_dead_holders_and_release),
