@@ -73,6 +73,7 @@ struct mpx__queue_consumers {
 	uint64_t head_before;		/* notes: before the get in progress */
 	uint64_t bytes_after;		/* notes: after it */
 	uint64_t taken_before;		/* notes: the consumer's entry before it */
+	uint32_t lost_before;		/* notes */
 	struct mpx__queue_taken *entry; /* notes: that is this one */
 	struct mpx__note message;	/* notes: its block */
 	_Atomic uint32_t lost;		/* messages taken by processes whose entries are gone */

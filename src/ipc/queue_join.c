@@ -45,16 +45,17 @@ void mpx__queue_count_taken(mpx_queue *q, uint32_t n)
 	uint64_t taken = atomic_load_explicit(&e->taken, memory_order_relaxed);
 	uint32_t count = (uint32_t)taken;
 
+	q->c.taken_before = taken;
+	q->c.lost_before = atomic_load_explicit(&q->c.lost, memory_order_relaxed);
+	MPX__THEN;
+	q->c.entry = e;
+	MPX__THEN;
 	if (holder_of(taken) != me) {
 		/* Of one that died; its number is ours now. */
 		if (open_of(e))
 			atomic_fetch_add(&q->c.lost, open_of(e));
 		count = atomic_load(&e->done);
 	}
-	q->c.taken_before = (uint64_t)me << 32 | count;
-	MPX__THEN;
-	q->c.entry = e;
-	MPX__THEN;
 	atomic_store_explicit(&e->taken, (uint64_t)me << 32 | (uint32_t)(count + n),
 			      memory_order_release);
 }
@@ -74,6 +75,17 @@ static bool finish_one(mpx_queue *q, struct mpx__queue_taken *e)
 	return true;
 }
 
+/* Under the guard: one that was taken by a process whose entry is gone. */
+static bool finish_a_lost_one(mpx_queue *q)
+{
+	uint32_t lost = atomic_load(&q->c.lost);
+
+	if (!lost)
+		return false;
+	atomic_store(&q->c.lost, lost - 1);
+	return true;
+}
+
 /* Somebody else took it, then. Under the guard: nobody takes a dead one's entry over. */
 static int finish_for_another(mpx_queue *q)
 {
@@ -85,6 +97,7 @@ static int finish_for_another(mpx_queue *q)
 		return error;
 	for (uint32_t slot = 1; slot < used && !found; slot++)
 		found = finish_one(q, entry_of(q, slot));
+	found = found || finish_a_lost_one(q);
 	mpx__guard_release(&q->c.guard);
 	return found ? 0 : EOVERFLOW;
 }

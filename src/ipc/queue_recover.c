@@ -48,8 +48,10 @@ static void recover_consumers(void *arg)
 	uint64_t head = atomic_load(&atomic_load(&c->ring)->head);
 
 	if (head == c->head_before) {
-		if (c->entry)
+		if (c->entry) {
 			atomic_store(&c->entry->taken, c->taken_before);
+			atomic_store(&c->lost, c->lost_before);
+		}
 		mpx__forget(&c->message);
 	} else {
 		mpx__free_noted(&c->message, mpx__queue_tag(q));
