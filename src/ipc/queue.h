@@ -95,9 +95,12 @@ struct mpx_queue {
 	struct mpx__queue_taken taken[MPX__PEER_SLOTS];
 };
 
+/* Who is quick has taken a message before its producer has counted it: that is none. */
 static inline uint32_t mpx__queue_count(mpx_queue *q)
 {
-	return atomic_load(&q->p.count) - atomic_load(&q->c.count);
+	uint32_t n = atomic_load(&q->p.count) - atomic_load(&q->c.count);
+
+	return n <= INT32_MAX ? n : 0;
 }
 
 /* Otherwise false, with EINVAL. */
