@@ -43,8 +43,10 @@ struct mpx__watcher {
 /* Of a block: what mpx_queue_commit and _release need to know of it. */
 struct mpx__queue_block {
 	_Alignas(16) mpx_queue *queue;
-	size_t size; /* of the message, which follows */
+	size_t size; /* of the message, which follows; MPX__QUEUE_LENT: it was taken */
 };
+
+#define MPX__QUEUE_LENT SIZE_MAX
 
 /* What a process took and has done; each by one process, its entry (queue_join.c). */
 struct mpx__queue_taken {

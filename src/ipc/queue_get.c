@@ -277,6 +277,7 @@ const void *mpx_queue_take(mpx_queue *q, size_t *size, double timeout)
 		return NULL;
 	}
 	*size = r.size;
+	r.block->size = MPX__QUEUE_LENT;
 	return mpx__queue_bytes(r.block);
 }
 

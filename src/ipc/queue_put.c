@@ -340,6 +340,8 @@ int mpx_queue_commit(mpx_queue *q, void *msg)
 
 	if (!block)
 		return -1;
+	if (block->size == MPX__QUEUE_LENT)
+		return fail(EINVAL);
 	b.size = block->size;
 	error = mpx__queue_guard_producers(q, MPX__SOON);
 	if (error)
