@@ -3,10 +3,9 @@
  *
  * Random kills among six processes that use Semaphore, Condition, Event and Barrier.
  *
- *   - semaphore: never more inside than there are units and have been killed since; at
- *     the end exactly the initial units
- *   - condition: a token goes round from waiter to waiter by notify; who is told of a
- *     death makes a new one if it is lost; it never stands still
+ *   - semaphore: every acquire gets a unit; at the end there are exactly the initial ones
+ *   - condition: members take turns; or one notice goes round, which is given anew when
+ *     time passes; nobody waits for ever
  *   - event: set and cleared by some, waited for by others; every wait ends
  *   - barrier: phases go on; who is told that it is broken mends it
  *
