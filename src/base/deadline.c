@@ -3,21 +3,11 @@
  */
 #include "base/deadline.h"
 
-#include <errno.h>
-
-int mpx__deadline(double timeout, int64_t *deadline)
+int64_t mpx__deadline_after(double timeout)
 {
-	double end;
+	double end = (double)mpx__os_now() + timeout * 1e9;
 
-	if (timeout != timeout)
-		return EINVAL;
-	if (timeout <= 0) {
-		*deadline = 0;
-		return 0;
-	}
-	end = (double)mpx__os_now() + timeout * 1e9;
-	*deadline = end >= 9e18 ? INT64_MAX : (int64_t)end + 1;
-	return 0;
+	return end >= 9e18 ? INT64_MAX : (int64_t)end + 1;
 }
 
 int64_t mpx__nanoseconds(double seconds)

@@ -10,11 +10,23 @@
 
 #include "platform/platform.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* 0, or EINVAL for NaN. */
-int mpx__deadline(double timeout, int64_t *deadline);
+int64_t mpx__deadline_after(double timeout);
+
+/* 0, or EINVAL for NaN. What time it is matters only to who wants to wait, and not for
+ * centuries. */
+static inline int mpx__deadline(double timeout, int64_t *deadline)
+{
+	*deadline = 0;
+	if (timeout != timeout)
+		return EINVAL;
+	if (timeout > 0)
+		*deadline = timeout < 9e9 ? mpx__deadline_after(timeout) : INT64_MAX;
+	return 0;
+}
 
 /* A span of time, at least 1; 0 for one that never ends. */
 int64_t mpx__nanoseconds(double seconds);

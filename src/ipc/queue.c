@@ -15,22 +15,6 @@
 /* Units of the first ring. */
 enum { FIRST_UNITS = 8192 };
 
-bool mpx__is_queue(const mpx_queue *q)
-{
-	return mpx__object_is(q, sizeof *q, MPX__QUEUE);
-}
-
-bool mpx__queue_usable(const mpx_queue *q, const void *buf, size_t size, double timeout,
-		       int64_t *deadline)
-{
-	if (!mpx__is_queue(q))
-		return false;
-	if (mpx__deadline(timeout, deadline) == 0 && (buf || !size))
-		return true;
-	errno = EINVAL;
-	return false;
-}
-
 static int fail(int error)
 {
 	errno = error;

@@ -21,11 +21,14 @@
 #ifndef MPX_IPC_QUEUE_H
 #define MPX_IPC_QUEUE_H
 
+#include "base/deadline.h"
 #include "ipc/ring.h"
+#include "shm/guard.h"
 #include "shm/note.h"
 #include "shm/object.h"
 #include "shm/peers.h"
 
+#include <errno.h>
 #include <mpx/queue.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -56,10 +59,13 @@ struct mpx__queue_taken {
 
 struct mpx__queue_producers {
 	_Alignas(64) _Atomic uint32_t guard;
-	_Atomic uint32_t count;	     /* of messages ever put, modulo 2^32 */
-	_Atomic uint64_t bytes;	     /* of messages ever put */
-	struct mpx__ring *ring;	     /* the last */
-	struct mpx__ring *oldest;    /* the first that has not been freed */
+	_Atomic uint32_t count;	  /* of messages ever put, modulo 2^32 */
+	_Atomic uint64_t bytes;	  /* of messages ever put */
+	struct mpx__ring *ring;	  /* the last */
+	struct mpx__ring *oldest; /* the first that has not been freed */
+	_Atomic uint32_t pause;	  /* hint: eventcount.h */
+	uint32_t seen_count;	  /* the consumers' count and bytes of before */
+	uint64_t seen_bytes;
 	uint64_t tail_before;	     /* notes: before the put in progress */
 	uint64_t bytes_before;	     /* notes */
 	struct mpx__note message;    /* notes: its block */
@@ -78,6 +84,7 @@ struct mpx__queue_consumers {
 	uint32_t lost_before;		/* notes */
 	struct mpx__queue_taken *entry; /* notes: that is this one */
 	struct mpx__note message;	/* notes: its block */
+	_Atomic uint32_t pause;		/* hint: eventcount.h */
 	_Atomic uint32_t lost;		/* messages taken by processes whose entries are gone */
 };
 
@@ -106,11 +113,22 @@ static inline uint32_t mpx__queue_count(mpx_queue *q)
 }
 
 /* Otherwise false, with EINVAL. */
-bool mpx__is_queue(const mpx_queue *q);
+static inline bool mpx__is_queue(const mpx_queue *q)
+{
+	return mpx__object_is(q, sizeof *q, MPX__QUEUE);
+}
 
 /* Can a call go on with these? If so, its deadline; otherwise false, with EINVAL. */
-bool mpx__queue_usable(const mpx_queue *q, const void *buf, size_t size, double timeout,
-		       int64_t *deadline);
+static inline bool mpx__queue_usable(const mpx_queue *q, const void *buf, size_t size,
+				     double timeout, int64_t *deadline)
+{
+	if (!mpx__is_queue(q))
+		return false;
+	if (mpx__deadline(timeout, deadline) == 0 && (buf || !size))
+		return true;
+	errno = EINVAL;
+	return false;
+}
 
 static inline void *mpx__queue_bytes(struct mpx__queue_block *block)
 {
@@ -146,9 +164,19 @@ static inline uint64_t mpx__queue_tag(mpx_queue *q)
 	return (uint64_t)(uintptr_t)q;
 }
 
+void mpx__queue_recover_producers(void *queue);
+void mpx__queue_recover_consumers(void *queue);
+
 /* The guard, put right if its holder died; 0 or an errno value. */
-int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline);
-int mpx__queue_guard_consumers(mpx_queue *q, int64_t deadline);
+static inline int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline)
+{
+	return mpx__guard(&q->p.guard, deadline, mpx__queue_recover_producers, q);
+}
+
+static inline int mpx__queue_guard_consumers(mpx_queue *q, int64_t deadline)
+{
+	return mpx__guard(&q->c.guard, deadline, mpx__queue_recover_consumers, q);
+}
 
 /* Who was killed between a commit and its count has left the count behind. */
 void mpx__queue_catch_up(mpx_queue *q);

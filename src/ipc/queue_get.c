@@ -71,6 +71,7 @@ struct receiver {
 	size_t most;			/* that many messages */
 	size_t cap;			/* of that size */
 	size_t *sizes;			/* what they had; or NULL */
+	bool more;			/* there are more */
 	size_t taken;			/* how many there were */
 	size_t size;			/* of the last */
 	struct mpx__queue_block *block; /* in which it is now; or NULL */
@@ -134,11 +135,15 @@ static int borrow(struct receiver *r, mpx_queue *q, struct mpx__ring *ring,
 
 /* --- get -------------------------------------------------------------------------------- */
 
+/* Looks where the next message will be, and at nothing else that producers write. (The
+ * ring may have been left and freed by now: then this is an answer to look again.) */
 static bool may_get(void *arg)
 {
 	mpx_queue *q = arg;
+	struct mpx__ring *ring = atomic_load(&q->c.ring);
 
-	return mpx__queue_count(q) || atomic_load(&q->closed);
+	return atomic_load(&ring->tail) != atomic_load(&ring->head) || atomic_load(&ring->next) ||
+	       atomic_load(&q->closed);
 }
 
 /* Frees rings that have been left, unless a producer is at work, who will. */
@@ -162,10 +167,12 @@ static int try(mpx_queue *q, struct receiver *r, int64_t deadline)
 		return error;
 	before = atomic_load_explicit(&q->c.ring, memory_order_relaxed);
 	ring = mpx__queue_oldest_ring(q, &record);
-	if (ring)
+	if (ring) {
 		error = r->receive(r, q, ring, &record);
-	else
+		r->more = mpx__ring_head(ring) != ring->seen_tail;
+	} else {
 		error = closed ? EPIPE : EAGAIN;
+	}
 	mpx__guard_release(&q->c.guard);
 	if (before != atomic_load_explicit(&q->c.ring, memory_order_relaxed))
 		tidy(q);
@@ -185,7 +192,7 @@ static bool settled_early(mpx_queue *q)
 static void tell_others(mpx_queue *q, size_t taken)
 {
 	if (q->maxsize || q->limit)
-		mpx__event_post(&q->space, taken > 1 || q->limit);
+		mpx__event_post_unguarded(&q->space, taken > 1 || q->limit);
 	if (atomic_load_explicit(&q->watchers, memory_order_relaxed) && !mpx__queue_count(q))
 		mpx__queue_settle(q);
 }
@@ -193,14 +200,18 @@ static void tell_others(mpx_queue *q, size_t taken)
 static int get(mpx_queue *q, struct receiver *r, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
+	bool waited = false;
 	int error;
 
-	while ((error = try(q, r, deadline)) == EAGAIN) {
+	for (; (error = try(q, r, deadline)) == EAGAIN; waited = true) {
 		if (settled_early(q))
 			continue;
-		if (!mpx__event_wait_until(&q->items, may_get, q, &slice, deadline))
+		if (!mpx__event_wait_patiently(&q->items, may_get, q, &slice, deadline,
+					       mpx__pause(&q->c.pause)))
 			return ETIMEDOUT;
 	}
+	if (waited)
+		mpx__pause_adapt(&q->c.pause, r->taken > 1 || r->more);
 	if (!error && r->taken)
 		tell_others(q, r->taken);
 	return error;

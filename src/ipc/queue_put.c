@@ -105,6 +105,25 @@ size_t mpx__queue_room(mpx_queue *q, size_t size, size_t n)
 	return n;
 }
 
+/* Under the guard: the same, without a look at what consumers write while there
+ * certainly is room for all. */
+static size_t room_now(mpx_queue *q, size_t size, size_t n)
+{
+	struct mpx__queue_producers *p = &q->p;
+	uint32_t count = atomic_load_explicit(&p->count, memory_order_relaxed) - p->seen_count;
+	uint64_t bytes = atomic_load_explicit(&p->bytes, memory_order_relaxed) - p->seen_bytes;
+
+	bool enough = !q->maxsize || (count < q->maxsize && n <= q->maxsize - count);
+
+	if (q->limit && size)
+		enough = enough && bytes < q->limit && n <= (q->limit - bytes) / size;
+	if (enough)
+		return n;
+	p->seen_count = atomic_load(&q->c.count);
+	p->seen_bytes = atomic_load(&q->c.bytes);
+	return mpx__queue_room(q, size, n);
+}
+
 /* The i-th message. (Nothing may be added to NULL, not even nothing.) */
 static const char *message(const struct batch *b, size_t i)
 {
@@ -222,7 +241,7 @@ static int put(mpx_queue *q, const struct batch *b, int64_t deadline, size_t *n)
 
 		if (error)
 			return error;
-		fits.n = mpx__queue_room(q, b->size, b->n);
+		fits.n = room_now(q, b->size, b->n);
 		if (atomic_load_explicit(&q->closed, memory_order_relaxed))
 			error = EPIPE;
 		else if (!fits.n)
@@ -231,12 +250,14 @@ static int put(mpx_queue *q, const struct batch *b, int64_t deadline, size_t *n)
 			error = append(q, &fits, n);
 		mpx__guard_release(&q->p.guard);
 		if (!error)
-			mpx__event_post(&q->items, *n > 1);
+			mpx__event_post_unguarded(&q->items, *n > 1);
 		if (error != ETIMEDOUT)
 			return error;
 		mpx__queue_catch_up(q);
-		if (!mpx__event_wait_until(&q->space, may_put, &w, &slice, deadline))
+		if (!mpx__event_wait_patiently(&q->space, may_put, &w, &slice, deadline,
+					       mpx__pause(&q->p.pause)))
 			return ETIMEDOUT;
+		mpx__pause_adapt(&q->p.pause, mpx__queue_room(q, b->size, 2) > 1);
 	}
 }
 
@@ -350,7 +371,7 @@ int mpx_queue_commit(mpx_queue *q, void *msg)
 	mpx__guard_release(&q->p.guard);
 	if (error)
 		return fail(error);
-	mpx__event_post(&q->items, false);
+	mpx__event_post_unguarded(&q->items, false);
 	return 0;
 }
 

@@ -13,7 +13,7 @@
 
 /* The holder of the producers' guard died. A put is committed once the ring's tail
  * has moved or the fresh ring is linked; before that it never was. */
-static void recover_producers(void *arg)
+void mpx__queue_recover_producers(void *arg)
 {
 	mpx_queue *q = arg;
 	struct mpx__queue_producers *p = &q->p;
@@ -41,7 +41,7 @@ static void recover_producers(void *arg)
 
 /* The holder of the consumers' guard died. A get is committed once head has moved;
  * then its block is the queue's to free, unless it was the dead one's already. */
-static void recover_consumers(void *arg)
+void mpx__queue_recover_consumers(void *arg)
 {
 	mpx_queue *q = arg;
 	struct mpx__queue_consumers *c = &q->c;
@@ -60,16 +60,6 @@ static void recover_consumers(void *arg)
 	c->entry = NULL;
 	atomic_store(&c->count, mpx__position_count(head));
 	mpx__event_post(&q->space, true);
-}
-
-int mpx__queue_guard_producers(mpx_queue *q, int64_t deadline)
-{
-	return mpx__guard(&q->p.guard, deadline, recover_producers, q);
-}
-
-int mpx__queue_guard_consumers(mpx_queue *q, int64_t deadline)
-{
-	return mpx__guard(&q->c.guard, deadline, recover_consumers, q);
 }
 
 void mpx__queue_catch_up(mpx_queue *q)

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct mpx__ring {
 	/* The producer's line. */
@@ -42,7 +43,8 @@ struct mpx__ring {
 /* Messages up to this size stand in the ring itself. */
 enum { MPX__RING_INLINE = 4096 };
 
-enum { MPX__RECORD_INLINE, MPX__RECORD_BLOCK };
+/* Header of a record: size << 2 | kind. SKIP: nothing more before the ring's end. */
+enum { MPX__RECORD_INLINE, MPX__RECORD_BLOCK, MPX__RECORD_SKIP };
 
 struct mpx__record {
 	int kind;
@@ -51,6 +53,11 @@ struct mpx__record {
 	void *block;	   /* BLOCK */
 	uint64_t after;	   /* the position behind it */
 };
+
+static inline uint64_t mpx__position(uint32_t count, uint32_t offset)
+{
+	return (uint64_t)count << 32 | offset;
+}
 
 static inline uint32_t mpx__position_count(uint64_t position)
 {
@@ -66,11 +73,43 @@ static inline uint64_t mpx__ring_tail(struct mpx__ring *ring)
 	return atomic_load_explicit(&ring->tail, memory_order_relaxed);
 }
 
+static inline uint32_t mpx__units_of(size_t size)
+{
+	return 1 + (uint32_t)((size + 7) / 8);
+}
+
+static inline bool mpx__ring_has_room(struct mpx__ring *ring, uint32_t end)
+{
+	if (end - (uint32_t)ring->seen_head <= ring->units)
+		return true;
+	ring->seen_head = atomic_load_explicit(&ring->head, memory_order_acquire); /* R4 */
+	return end - (uint32_t)ring->seen_head <= ring->units;
+}
+
 /* Writes a record at *position, which is the tail or behind what was written there, and
  * uncommitted. True and the position behind it, or false: no room. block is NULL for a
  * message inside the ring. */
-bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size_t size, void *block,
-		     uint64_t *position);
+static inline bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size_t size,
+				   void *block, uint64_t *position)
+{
+	uint32_t need = mpx__units_of(block ? sizeof block : size);
+	uint32_t offset = (uint32_t)*position, at = offset & (ring->units - 1);
+	uint32_t skip = ring->units - at < need ? ring->units - at : 0;
+
+	if (!mpx__ring_has_room(ring, offset + skip + need))
+		return false;
+	if (skip) {
+		ring->data[at] = MPX__RECORD_SKIP;
+		at = 0;
+	}
+	ring->data[at] = (uint64_t)size << 2 | (block ? MPX__RECORD_BLOCK : MPX__RECORD_INLINE);
+	if (block)
+		memcpy(&ring->data[at + 1], &block, sizeof block);
+	else if (size)
+		memcpy(&ring->data[at + 1], msg, size);
+	*position = mpx__position(mpx__position_count(*position) + 1, offset + skip + need);
+	return true;
+}
 /* R1 */
 static inline void mpx__ring_commit(struct mpx__ring *ring, uint64_t tail)
 {
@@ -85,7 +124,33 @@ static inline uint64_t mpx__ring_head(struct mpx__ring *ring)
 
 /* The record at position, which is the head or behind a record from there on; false if
  * there is none. */
-bool mpx__ring_read(struct mpx__ring *ring, uint64_t position, struct mpx__record *record);
+static inline bool mpx__ring_read(struct mpx__ring *ring, uint64_t position,
+				  struct mpx__record *record)
+{
+	uint64_t header;
+	uint32_t offset = (uint32_t)position, at = offset & (ring->units - 1);
+
+	if (position == ring->seen_tail) {
+		ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire); /* R2 */
+		if (position == ring->seen_tail)
+			return false;
+	}
+	if (ring->data[at] == MPX__RECORD_SKIP) {
+		offset += ring->units - at;
+		at = 0;
+	}
+	header = ring->data[at];
+	record->kind = header & 3;
+	record->size = (size_t)(header >> 2);
+	record->bytes = &ring->data[at + 1];
+	record->block = NULL;
+	if (record->kind == MPX__RECORD_BLOCK)
+		memcpy(&record->block, record->bytes, sizeof record->block);
+	offset += mpx__units_of(record->kind == MPX__RECORD_BLOCK ? sizeof record->block
+								  : record->size);
+	record->after = mpx__position(mpx__position_count(position) + 1, offset);
+	return true;
+}
 /* R3: all records before that position are taken. */
 static inline void mpx__ring_take(struct mpx__ring *ring, uint64_t position)
 {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,11 @@ void mpx__os_sleep(int64_t nanoseconds)
 
 	if (nanoseconds > 0)
 		nanosleep(&t, NULL);
+}
+
+void mpx__os_yield(void)
+{
+	sched_yield();
 }
 
 void *mpx__os_map(size_t size)

@@ -28,6 +28,9 @@ int64_t mpx__os_now(void);
 /* Sleeps for that long, or until a signal arrives. */
 void mpx__os_sleep(int64_t nanoseconds);
 
+/* Lets others run that want to. */
+void mpx__os_yield(void);
+
 /* A zeroed mapping of size bytes, shared with all later children, that takes
  * memory only where it is touched; NULL with errno. */
 void *mpx__os_map(size_t size);

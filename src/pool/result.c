@@ -30,26 +30,21 @@ static bool is_lost(struct mpx_result *job)
 	return pool && mpx__pool_supervisor_died(pool);
 }
 
+static bool has_result(void *arg)
+{
+	return is_ready(arg);
+}
+
 int mpx__result_wait(struct mpx_result *job, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
-	uint32_t ticket;
 
-	for (int i = 0; i < mpx__spins && deadline; i++) {
-		if (is_ready(job))
-			return 0;
-		mpx__relax();
-	}
 	while (!is_ready(job)) {
-		bool late = mpx__passed(deadline);
-
-		if ((late || slice.length >= MPX__SLICE_MAX) && is_lost(job))
+		if (slice.length >= MPX__SLICE_MAX && is_lost(job))
 			continue;
-		if (late)
+		if (!mpx__event_wait_until(&job->event, has_result, job, &slice, deadline) &&
+		    !is_lost(job))
 			return ETIMEDOUT;
-		ticket = mpx__event_prepare(&job->event);
-		if (!is_ready(job))
-			mpx__event_wait(&job->event, ticket, mpx__slice_end(&slice, deadline));
 	}
 	return 0;
 }

@@ -187,28 +187,23 @@ static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
 	return job;
 }
 
-static bool has_work(mpx_pool *pool)
+static bool has_work(void *arg)
 {
+	mpx_pool *pool = arg;
+
 	return atomic_load(&pool->pending) || atomic_load(&pool->state) != MPX__POOL_OPEN;
 }
 
 static void wait_for_work(mpx_pool *pool, pid_t supervisor)
 {
 	struct mpx__slice slice = {0};
-	uint32_t ticket;
 
-	for (int i = 0; i < mpx__spins; i++) {
-		if (has_work(pool))
-			return;
-		mpx__relax();
-	}
-	fflush(NULL);
+	if (!has_work(pool))
+		fflush(NULL);
 	while (!has_work(pool)) {
 		if (getppid() != supervisor)
 			_exit(1); /* nobody looks after us any more */
-		ticket = mpx__event_prepare(&pool->work);
-		if (!has_work(pool))
-			mpx__event_wait(&pool->work, ticket, mpx__slice_end(&slice, INT64_MAX));
+		mpx__event_wait_until(&pool->work, has_work, pool, &slice, INT64_MAX);
 	}
 }
 

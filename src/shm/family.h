@@ -34,6 +34,15 @@ extern struct mpx__family *mpx__family_base;
 /* How often it pays to look again before sleeping; 0 on a single processor. */
 extern int mpx__spins;
 
+/* Is it inside the heap at all? */
+static inline bool mpx__heap_contains(const void *p, size_t size)
+{
+	const struct mpx__heap *heap = mpx__family_base ? &mpx__family_base->heap : NULL;
+	uintptr_t offset = heap ? (uintptr_t)p - (uintptr_t)heap->base : 0;
+
+	return heap && offset < heap->size && size <= heap->size - offset;
+}
+
 /* The family, made if need be; NULL with ENOMEM. */
 struct mpx__family *mpx__family(void);
 

@@ -11,12 +11,11 @@
 /* How long even who does not want to wait waits for a guard, in nanoseconds. */
 enum { PATIENCE = 20000000, SECOND = 1000000000 };
 
-int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg), void *arg)
+int mpx__guard_slowly(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg),
+		      void *arg)
 {
-	int error = mpx__word_try(guard);
+	int error;
 
-	if (!error)
-		return 0;
 	if (deadline == MPX__SOON)
 		deadline = mpx__os_now() + SECOND;
 	error = mpx__word_acquire(guard, deadline);

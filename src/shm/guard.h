@@ -27,8 +27,17 @@
  * is stopped inside can make it pass. */
 #define MPX__SOON INT64_C(-1)
 
+int mpx__guard_slowly(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg),
+		      void *arg);
+
 /* 0 or an errno value. Who does not want to wait (deadline 0) waits for that. */
-int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg), void *arg);
+static inline int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg),
+			     void *arg)
+{
+	int error = mpx__word_try(guard);
+
+	return error == EBUSY ? mpx__guard_slowly(guard, deadline, recover, arg) : error;
+}
 
 static inline void mpx__guard_release(_Atomic uint32_t *guard)
 {

@@ -77,17 +77,7 @@ void mpx__heap_init(struct mpx__heap *h, char *begin, char *end)
 		pages--;
 	h->base = begin;
 	h->pages = (uint32_t)pages;
-}
-
-bool mpx__heap_contains(const void *p, size_t size)
-{
-	struct mpx__family *f = mpx__family_base;
-
-	if (!f || !p)
-		return false;
-	return (uintptr_t)p >= (uintptr_t)f->heap.base &&
-	       (uintptr_t)p - (uintptr_t)f->heap.base < (size_t)f->heap.pages * MPX__PAGE &&
-	       size <= (uintptr_t)f->heap.base + (size_t)f->heap.pages * MPX__PAGE - (uintptr_t)p;
+	h->size = pages * MPX__PAGE;
 }
 
 /* --- the index of slabs with room ------------------------------------------------ */

@@ -41,6 +41,7 @@ struct mpx__heap {
 	uint64_t *used;			     /* index: a bit per page */
 	uint64_t *dirty;		     /* index: free pages that may not be zero */
 	char *base;			     /* of page 0; constant */
+	size_t size;			     /* bytes from there on; constant */
 	uint32_t top;			     /* truth: pages from here on were never used */
 	uint32_t lowest;		     /* index: no free page below */
 	uint64_t used_pages;		     /* index */
@@ -71,9 +72,6 @@ bool mpx__heap_retag(void *block, uint64_t from, uint64_t to);
 
 /* Is p a block with that tag? As far as its header tells: users' bytes may look like one. */
 bool mpx__heap_has_tag(const void *p, uint64_t tag);
-
-/* Is it inside the heap at all? */
-bool mpx__heap_contains(const void *p, size_t size);
 
 /* Frees every block with this tag; a walk over the heap. */
 void mpx__heap_sweep(uint64_t tag);

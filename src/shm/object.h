@@ -8,6 +8,8 @@
 #ifndef MPX_SHM_OBJECT_H
 #define MPX_SHM_OBJECT_H
 
+#include "shm/family.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,8 +39,18 @@ void *mpx__object_new(size_t size, uint32_t type);
 /* One that belongs to the calling process, and goes when it dies. */
 void *mpx__object_new_own(size_t size, uint32_t type);
 
+/* False, with EINVAL. */
+bool mpx__object_is_not(void);
+
 /* Is p such an object? Otherwise false, with EINVAL. */
-bool mpx__object_is(const void *p, size_t size, uint32_t type);
+static inline bool mpx__object_is(const void *p, size_t size, uint32_t type)
+{
+	if ((uintptr_t)p % 16 == 0 && mpx__heap_contains(p, size) &&
+	    atomic_load_explicit(&((struct mpx__object *)(uintptr_t)p)->type,
+				 memory_order_acquire) == type)
+		return true;
+	return mpx__object_is_not();
+}
 
 /* What it was is forgotten first. */
 void mpx__object_free(void *p);

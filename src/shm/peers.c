@@ -17,7 +17,7 @@ enum { FREE, RESERVED, RUNNING, BEGINNING };
 #define GENERATIONS (UINT32_C(1) << 18)
 
 /* The calling process's id, 0 until it needs one. */
-static _Atomic uint32_t self;
+_Atomic uint32_t mpx__peer_self;
 
 static struct mpx__peer *slot_of(uint32_t id)
 {
@@ -215,13 +215,13 @@ bool mpx__peer_begin(uint32_t id)
 		return false;
 	if (!begin(id, creator))
 		return false;
-	atomic_store(&self, id);
+	atomic_store(&mpx__peer_self, id);
 	return true;
 }
 
 void mpx__peer_exit(int code)
 {
-	uint32_t id = atomic_load(&self);
+	uint32_t id = atomic_load(&mpx__peer_self);
 
 	atomic_store(&slot_of(id)->exited,
 		     generation_of(id) << 9 | 0x100 | (uint32_t)(code & 0xff));
@@ -248,27 +248,25 @@ void mpx__peer_count_claim(int change)
 /* After any fork the child is nobody yet. */
 static void forget_self(void)
 {
-	atomic_store(&self, 0);
+	atomic_store(&mpx__peer_self, 0);
 }
 
-uint32_t mpx__self(void)
+uint32_t mpx__peer_join(void)
 {
-	uint32_t id = atomic_load_explicit(&self, memory_order_relaxed);
+	uint32_t id;
 
-	if (id)
-		return id;
 	if (!mpx__family())
 		return 0;
 	mpx__private_at_fork(forget_self);
 	mpx__private_lock();
-	id = atomic_load(&self);
+	id = atomic_load(&mpx__peer_self);
 	if (!id) {
 		id = take_slot((uint32_t)getpid(), BEGINNING);
 		if (id && !begin(id, 0)) {
 			id = 0;
 			errno = EAGAIN;
 		}
-		atomic_store(&self, id);
+		atomic_store(&mpx__peer_self, id);
 	}
 	mpx__private_unlock();
 	return id;

@@ -42,8 +42,17 @@ struct mpx__peers {
 	struct mpx__peer slot[MPX__PEER_SLOTS];
 };
 
+/* The calling process's id, 0 until it needs one. */
+extern _Atomic uint32_t mpx__peer_self;
+/* Takes a slot for the caller, which has none. */
+uint32_t mpx__peer_join(void);
 /* The caller's id; takes a slot if it has none. 0 with EAGAIN: table full. */
-uint32_t mpx__self(void);
+static inline uint32_t mpx__self(void)
+{
+	uint32_t id = atomic_load_explicit(&mpx__peer_self, memory_order_relaxed);
+
+	return id ? id : mpx__peer_join();
+}
 
 /* For the parent: a slot for a child; 0 with EAGAIN. cancel: fork failed. */
 uint32_t mpx__peer_reserve(void);

@@ -93,19 +93,6 @@ static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 	}
 }
 
-int mpx__word_try(_Atomic uint32_t *word)
-{
-	uint32_t me = mpx__self();
-	uint32_t free = 0;
-
-	if (!me)
-		return EAGAIN;
-	if (atomic_compare_exchange_strong_explicit(word, &free, me, memory_order_acquire,
-						    memory_order_relaxed))
-		return 0;
-	return EBUSY;
-}
-
 int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline)
 {
 	int error = mpx__word_try(word);
@@ -113,22 +100,7 @@ int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline)
 	return error == EBUSY ? acquire_slowly(word, mpx__self(), deadline) : error;
 }
 
-void mpx__word_release(_Atomic uint32_t *word)
-{
-	uint32_t died = atomic_load_explicit(word, memory_order_relaxed) & MPX__DIED;
-
-	if (atomic_exchange_explicit(word, died, memory_order_release) & MPX__SLEEPS)
-		mpx__os_wake(word, 1); /* W3 */
-}
-
 void mpx__word_consistent(_Atomic uint32_t *word)
 {
 	atomic_fetch_and_explicit(word, ~MPX__DIED, memory_order_relaxed);
-}
-
-bool mpx__word_mine(_Atomic uint32_t *word)
-{
-	uint32_t owner = atomic_load_explicit(word, memory_order_relaxed) & MPX__OWNER;
-
-	return owner && owner == mpx__self();
 }

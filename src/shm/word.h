@@ -26,6 +26,10 @@
 #ifndef MPX_SHM_WORD_H
 #define MPX_SHM_WORD_H
 
+#include "platform/platform.h"
+#include "shm/peers.h"
+
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,15 +44,37 @@ int mpx__word_acquire(_Atomic uint32_t *word, int64_t deadline);
 
 /* The same without waiting, spinning or looking whether the holder lives: 0, or EBUSY
  * if it is not simply free. */
-int mpx__word_try(_Atomic uint32_t *word);
+static inline int mpx__word_try(_Atomic uint32_t *word)
+{
+	uint32_t me = mpx__self();
+	uint32_t free = 0;
+
+	if (!me)
+		return EAGAIN;
+	if (atomic_compare_exchange_strong_explicit(word, &free, me, memory_order_acquire,
+						    memory_order_relaxed))
+		return 0;
+	return EBUSY;
+}
 
 /* The caller holds it. Keeps MPX__DIED. */
-void mpx__word_release(_Atomic uint32_t *word);
+static inline void mpx__word_release(_Atomic uint32_t *word)
+{
+	uint32_t died = atomic_load_explicit(word, memory_order_relaxed) & MPX__DIED;
+
+	if (atomic_exchange_explicit(word, died, memory_order_release) & MPX__SLEEPS)
+		mpx__os_wake(word, 1); /* W3 */
+}
 
 /* The caller holds it and has put things right. */
 void mpx__word_consistent(_Atomic uint32_t *word);
 
 /* Does the calling process hold it? */
-bool mpx__word_mine(_Atomic uint32_t *word);
+static inline bool mpx__word_mine(_Atomic uint32_t *word)
+{
+	uint32_t owner = atomic_load_explicit(word, memory_order_relaxed) & MPX__OWNER;
+
+	return owner && owner == mpx__self();
+}
 
 #endif

@@ -7,23 +7,57 @@
 
 #include <limits.h>
 
-bool mpx__event_wait_until(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
-			   struct mpx__slice *slice, int64_t deadline)
+/* A sleep that took no longer than this, in nanoseconds, was not worth it. */
+enum { SHORT_SLEEP = 50000 };
+/* Looks between which the processor is offered to others, before a sleep. */
+enum { MOST_YIELDS = 64 };
+
+static _Thread_local int yields;
+
+/* How long this thread's sleeps take tells how long it should stay awake. */
+static void learn(int64_t slept)
+{
+	if (slept >= SHORT_SLEEP)
+		yields /= 2;
+	else if (yields < MOST_YIELDS)
+		yields = yields ? yields * 2 : 1;
+}
+
+static bool spin(bool (*ready)(void *arg), void *arg, int pause)
+{
+	for (int i = 0; i < mpx__spins; i += pause) {
+		if (ready(arg))
+			return true;
+		for (int j = 0; j < pause; j++)
+			mpx__relax();
+		pause = pause < MPX__PAUSE_MAX ? pause * 2 : pause;
+	}
+	for (int i = 0; i < yields; i++) {
+		if (ready(arg))
+			return true;
+		mpx__os_yield();
+	}
+	return false;
+}
+
+bool mpx__event_wait_patiently(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
+			       struct mpx__slice *slice, int64_t deadline, int pause)
 {
 	uint32_t ticket;
+	int64_t began;
 
 	if (deadline == 0)
 		return ready(arg);
-	for (int i = 0; i < mpx__spins; i++) {
-		if (ready(arg))
-			return true;
-		mpx__relax();
-	}
-	if (mpx__passed(deadline))
+	if (mpx__spins && spin(ready, arg, pause))
+		return true;
+	began = mpx__os_now();
+	if (deadline != INT64_MAX && began >= deadline)
 		return ready(arg);
 	ticket = mpx__event_prepare(e);
-	if (!ready(arg))
+	if (!ready(arg)) {
 		mpx__event_wait(e, ticket, mpx__slice_end(slice, deadline));
+		learn(mpx__os_now() - began);
+	}
 	return true;
 }
 

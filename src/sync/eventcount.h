@@ -40,11 +40,52 @@ static inline void mpx__event_wait(_Atomic uint32_t *e, uint32_t ticket, int64_t
 }
 
 /* Looks, spins, and sleeps until ready(arg) or the end of a slice, when it is time to
- * look who died. False: the deadline has passed. */
-bool mpx__event_wait_until(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
-			   struct mpx__slice *slice, int64_t deadline);
+ * look who died. False: the deadline has passed. The first pause between two looks is as
+ * long as said, in units of mpx__relax; they grow. */
+enum { MPX__PAUSE_MAX = 64 };
+bool mpx__event_wait_patiently(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
+			       struct mpx__slice *slice, int64_t deadline, int pause);
+
+static inline bool mpx__event_wait_until(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
+					 struct mpx__slice *slice, int64_t deadline)
+{
+	return mpx__event_wait_patiently(e, ready, arg, slice, deadline, 1);
+}
+
+/* Who looks all the time takes the cache line from who is about to change it. So where
+ * a stream passes by it pays to let some gather, and where every message is waited for
+ * it does not: the pause follows how many were there when the waiting was over. */
+static inline int mpx__pause(_Atomic uint32_t *hint)
+{
+	uint32_t pause = atomic_load_explicit(hint, memory_order_relaxed);
+
+	return pause < 1 ? 1 : (int)pause;
+}
+
+static inline void mpx__pause_adapt(_Atomic uint32_t *hint, bool many)
+{
+	int pause = mpx__pause(hint);
+
+	if (many && pause < MPX__PAUSE_MAX)
+		atomic_store_explicit(hint, (uint32_t)pause * 2, memory_order_relaxed);
+	else if (!many && pause > 1)
+		atomic_store_explicit(hint, (uint32_t)pause / 2, memory_order_relaxed);
+}
 
 void mpx__event_post_slowly(_Atomic uint32_t *e, bool all);
+
+/* The same for who has just given back a guard: that was an atomic exchange, which on
+ * x86 is a full fence itself. */
+static inline void mpx__event_post_unguarded(_Atomic uint32_t *e, bool all)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	atomic_signal_fence(memory_order_seq_cst);
+#else
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+	if (atomic_load_explicit(e, memory_order_relaxed) & 1)
+		mpx__event_post_slowly(e, all);
+}
 
 /* Wakes one sleeper, or all. */
 static inline void mpx__event_post(_Atomic uint32_t *e, bool all)

@@ -33,9 +33,13 @@ int mpx_lock_acquire(mpx_lock *l, double timeout)
 
 	if (!is_lock(l))
 		return -1;
-	error = mpx__deadline(timeout, &deadline);
+	error = timeout == timeout ? mpx__word_try(&l->word) : EINVAL;
 	if (!error)
+		return 0; /* and what time it is did not matter */
+	if (error == EBUSY) {
+		mpx__deadline(timeout, &deadline);
 		error = mpx__word_acquire(&l->word, deadline);
+	}
 	if (!error)
 		return 0;
 	if (error == EOWNERDEAD)

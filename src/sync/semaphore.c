@@ -226,7 +226,7 @@ int mpx_semaphore_release(mpx_semaphore *s)
 		errno = error;
 		return -1;
 	}
-	mpx__event_post(&s->units, false);
+	mpx__event_post_unguarded(&s->units, false);
 	return 0;
 }
 
