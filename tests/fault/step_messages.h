@@ -12,6 +12,8 @@
 
 struct queue_case {
 	size_t size; /* of what the victim puts */
+	size_t n;    /* so many at once */
+	int takes;   /* so many messages of the driver's, if the victim takes any */
 	size_t cap;  /* of the victim's buffer; 0: large enough */
 	size_t maxsize, bytes;
 	size_t turned;	  /* so many messages of 4096 bytes have gone through */
@@ -49,7 +51,9 @@ struct world {
 	uint32_t got[STEP_WAITERS]; /* by waiters */
 	int got_errno[STEP_WAITERS];
 	bool closed;
-	int takers; /* victims that may have taken a message of the driver's each */
+	int takers;	 /* victims that may have taken a message of the driver's each */
+	int begun, done; /* task_done by victims */
+	int early;	 /* messages taken while the victim was alive */
 };
 
 static unsigned char buffer[((size_t)1 << 20) + 64];
@@ -187,14 +191,14 @@ static void await(struct world *w, bool strictly)
 }
 
 /* The victim may have died between taking and counting: waiters find that out. */
-static void patience(struct world *w)
+static inline void patience(struct world *w)
 {
 	(void)w;
 	for (double end = now() + 0.25; step_waiters_running() && now() < end;)
 		nap();
 }
 
-static long count(struct world *w)
+static inline long count(struct world *w)
 {
 	return mpx_queue_qsize(w->q);
 }
@@ -219,7 +223,7 @@ static void make(struct world *w)
 		take_first(w);
 }
 
-static void after(struct world *w)
+static inline void after(struct world *w)
 {
 	add_waiters(w);
 	drain(w);
