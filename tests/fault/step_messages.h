@@ -54,6 +54,7 @@ struct world {
 	int takers;	 /* victims that may have taken a message of the driver's each */
 	int begun, done; /* task_done by victims */
 	int early;	 /* messages taken while the victim was alive */
+	atomic_int held; /* messages taken by a waiter */
 };
 
 static unsigned char buffer[((size_t)1 << 20) + 64];

@@ -137,6 +137,48 @@ static long take_early(struct world *w)
 	return waiting;
 }
 
+/* Work that changes hands between me and a waiter while the victim looks: one of us
+ * always has some, so that join must never find it all done. */
+static void make_one(struct world *w)
+{
+	make(w);
+	step_check(mpx_queue_put(w->q, buffer, 8, 0) == 0);
+}
+
+static void hold_all(struct world *w, int i)
+{
+	(void)i;
+	while (mpx_queue_get(w->q, buffer, sizeof buffer, STEP_HANG) >= 0)
+		atomic_fetch_add(&w->held, 1);
+	step_check(errno == EPIPE);
+}
+
+static void join_often(struct world *w)
+{
+	for (int i = 0; i < 10; i++)
+		w->r += mpx_queue_join(w->q, 0) == 0;
+}
+
+/* I have finished what the waiter held, and hold a new one; or the other way round. */
+static long change_hands(struct world *w)
+{
+	static unsigned char mine[8];
+	int held = atomic_load(&w->held);
+	bool to_me = w->early % 2;
+	if (step_random() % 16)
+		return 0;
+	w->early++;
+	step_check(mpx_queue_put(w->q, mine, sizeof mine, 0) == 0);
+	if (to_me)
+		to_me = mpx_queue_get(w->q, mine, sizeof mine, 0) >= 0;
+	for (double end = now() + STEP_HANG; !to_me && atomic_load(&w->held) == held;) {
+		step_check(now() < end);
+		sched_yield();
+	}
+	step_check(mpx_queue_task_done(w->q) == 0);
+	return 0;
+}
+
 /* --- survivors --------------------------------------------------------------------------- */
 
 static size_t got_of_batch(struct world *w)
@@ -227,6 +269,12 @@ static void killed_forgetting(struct world *w)
 	put_mine(w, 8);
 }
 
+static void killed_looking(struct world *w)
+{
+	step_check(w->r == 0);
+	step_check(mpx_queue_close(w->q) == 0);
+}
+
 /* --- accounts ------------------------------------------------------------------------------ */
 
 /* Those that somebody took: all but a batch's that never was put. */
@@ -284,6 +332,14 @@ static void settle(struct world *w)
 static void after_all(struct world *w)
 {
 	settle(w);
+}
+
+static void after_looking(struct world *w)
+{
+	step_check(mpx_queue_task_done(w->q) == 0);
+	step_check(mpx_queue_join(w->q, 0) == 0);
+	step_check(mpx_queue_task_done(w->q) == -1 && errno == EOVERFLOW);
+	mpx_queue_free(w->q);
 }
 
 /* A beginning of the batch, all of it if that was reported. */
@@ -374,6 +430,9 @@ static const struct step steps[] = {
 	 ON(.filled = 0)},
 	{"join, woken", make, NULL, join, nudge_finish, .killed = killed_finishing_mine,
 	 .after = after_all, ON(.filled = 1, .drained = 1)},
+	{"join, while work changes hands", make_one, NULL, join_often, .state = change_hands,
+	 .waiter = hold_all, .waiters = 1, .killed = killed_looking, .after = after_looking,
+	 ON(.filled = 0)},
 	{"join, one had died", make_with_dead, NULL, join, .killed = killed_forgetting,
 	 .after = after_all, ON(.filled = 1)},
 	{"task_done, too often", make, NULL, finish, .killed = killed_finishing_mine,
