@@ -72,6 +72,7 @@ typedef struct mpx_pool_options {
 	int retries;			/**< default of mpx_task_options.retries */
 	int restart_budget; /**< so many failed initializers in a row break the pool; 0: processes +
 			       3 */
+	bool break_on_death; /**< as concurrent.futures does: a worker that dies breaks the pool */
 } mpx_pool_options;
 
 struct mpx_failure;
@@ -365,7 +366,7 @@ typedef int mpx_generator(void *user, void *in);
  * Pool.imap(): results one by one, in the order of the items. in: n items in a row,
  * which must stay until the end. At most .window items are given to the pool ahead of
  * what has been fetched (Python takes all of them at once). .chunksize is 1 if you do
- * not say (Python's default); .callback is ignored. Free with mpx_imap_free. Fails
+ * not say (Python's default); .callback and .stop_at are ignored. Free with mpx_imap_free. Fails
  * with EBUSY (closed), EINVAL, ENOMEM.
  *
  * Threads: safe.

@@ -31,15 +31,36 @@ struct mpx_imap {
 	size_t chunksize;
 	size_t taken;  /* items so far */
 	int end;       /* 0: there may be more; 1: there are none; else -errno of the generator */
+	size_t held;   /* items taken that wait for memory */
 	size_t window; /* jobs */
 	size_t n;      /* of them in use */
-	struct mpx_result **job;    /* [window], in the order of submission */
+	size_t first;  /* where the oldest is */
+	struct mpx_result **job;    /* [window], a ring, in the order of submission */
 	struct mpx_result *current; /* whose results are being fetched; NULL */
 	size_t fetched;		    /* of current */
 	size_t index;		    /* of the item fetched last */
 	mpx_failure failure;	    /* of that item */
 	bool failed;
 };
+
+/* The k-th oldest. */
+static struct mpx_result **job_at(mpx_imap *it, size_t k)
+{
+	size_t place = it->first + k;
+
+	return &it->job[place < it->window ? place : place - it->window];
+}
+
+static struct mpx_result *take_out(mpx_imap *it, size_t k)
+{
+	struct mpx_result *job = *job_at(it, k);
+
+	for (; k > 0; k--)
+		*job_at(it, k) = *job_at(it, k - 1);
+	it->first = it->first + 1 < it->window ? it->first + 1 : 0;
+	it->n--;
+	return job;
+}
 
 /* --- making ------------------------------------------------------------------------- */
 
@@ -63,12 +84,14 @@ static mpx_imap *new_imap(mpx_pool *pool, mpx_task *fn, size_t in_size, size_t o
 		return NULL;
 	}
 	it->options.size = sizeof it->options;
+	it->options.stop_at = 0; /* who fetches may stop */
 	it->pool = pool;
 	it->request.fn = fn;
 	it->request.in_size = in_size;
 	it->request.out_size = out_size;
 	it->request.options = &it->options;
 	it->request.one_by_one = true;
+	it->request.waiter = mpx__self();
 	it->chunksize = it->options.chunksize ? it->options.chunksize : 1;
 	if (it->chunksize > MPX__CHUNKSIZE_MAX)
 		it->chunksize = MPX__CHUNKSIZE_MAX;
@@ -118,26 +141,39 @@ static size_t take_from_generator(mpx_imap *it)
 	return n;
 }
 
-/* 0, or why no job could be submitted: then its items are lost, and it ends. */
-static int fill_window(mpx_imap *it)
+static size_t take(mpx_imap *it)
 {
-	while (it->n < it->window && !it->end) {
-		size_t n = it->generate ? take_from_generator(it) : take_from_array(it);
+	size_t n = it->held;
+
+	it->held = 0;
+	if (n || it->end)
+		return n;
+	return it->generate ? take_from_generator(it) : take_from_array(it);
+}
+
+/* If no job can be submitted its items are lost, and it ends. But if there is no memory
+ * while others are under way, they wait for these. */
+static void fill_window(mpx_imap *it)
+{
+	size_t n;
+
+	while (it->n < it->window && (n = take(it)) > 0) {
 		struct mpx_result *job;
 
-		if (n == 0)
-			break;
 		it->request.n = n;
 		it->request.base = it->taken;
 		job = mpx__pool_submit(it->pool, &it->request);
+		if (!job && errno == ENOMEM && (it->n > 0 || it->current)) {
+			it->held = n;
+			return;
+		}
 		if (!job) {
 			it->end = -errno;
-			break;
+			return;
 		}
 		it->taken += n;
-		it->job[it->n++] = job;
+		*job_at(it, it->n++) = job;
 	}
-	return 0;
 }
 
 static mpx_imap *begin(mpx_imap *it)
@@ -235,7 +271,7 @@ static size_t find_ready(mpx_imap *it, bool thorough)
 	size_t candidates = it->unordered ? it->n : it->n ? 1 : 0;
 
 	for (size_t i = 0; i < candidates; i++) {
-		struct mpx_result *job = it->job[i];
+		struct mpx_result *job = *job_at(it, i);
 
 		if (thorough ? mpx__result_ready_or_lost(job)
 			     : atomic_load_explicit(&job->ready, memory_order_acquire))
@@ -257,7 +293,7 @@ static int wait_for_job(mpx_imap *it, int64_t deadline)
 	struct mpx__slice slice = {0};
 
 	if (!it->unordered)
-		return mpx__result_wait(it->job[0], deadline);
+		return mpx__result_wait(*job_at(it, 0), deadline);
 	while (find_ready(it, slice.length >= MPX__SLICE_MAX) == it->n)
 		if (!mpx__event_wait_until(&mpx__family_base->done, has_ready, it, &slice,
 					   deadline))
@@ -269,15 +305,11 @@ static int wait_for_job(mpx_imap *it, int64_t deadline)
 static int next_current(mpx_imap *it, int64_t deadline)
 {
 	int error = wait_for_job(it, deadline);
-	size_t i;
 
 	if (error)
 		return error;
-	i = find_ready(it, true);
-	it->current = it->job[i];
+	it->current = take_out(it, find_ready(it, true));
 	it->fetched = 0;
-	memmove(it->job + i, it->job + i + 1, (it->n - i - 1) * sizeof it->job[0]);
-	it->n--;
 	fill_window(it);
 	return 0;
 }
@@ -367,8 +399,8 @@ void mpx_imap_free(mpx_imap *it)
 	if (!it)
 		return;
 	for (size_t i = 0; i < it->n; i++) {
-		mpx__result_drop(it->job[i]);
-		mpx__result_free(it->job[i]);
+		mpx__result_drop(*job_at(it, i));
+		mpx__result_free(*job_at(it, i));
 	}
 	if (it->current)
 		mpx__result_free(it->current);

@@ -23,6 +23,7 @@ bool mpx__is_pool(const mpx_pool *pool)
 
 static void free_all_forgotten(mpx_pool *pool);
 static void finish_stopping(mpx_pool *pool);
+static void finish_aborting(mpx_pool *pool);
 
 /* The holder died: what is not truth is made from it, the job that was being added
  * or removed is freed unless it is in the list of all, and so are those that the
@@ -46,6 +47,7 @@ static void recover(mpx_pool *pool)
 		mpx__heap_free_noted(noted, MPX__TAG_OBJECT, pool->noted_serial);
 	atomic_store(&pool->noted, NULL);
 	finish_stopping(pool);
+	finish_aborting(pool);
 	free_all_forgotten(pool);
 	mpx__word_consistent(&pool->lock);
 }
@@ -167,15 +169,17 @@ struct mpx_result *mpx__job_first(mpx_pool *pool)
 {
 	struct mpx_result *job;
 
-	while ((job = pool->pending) && atomic_load(&job->cursor) >= job->chunks)
+	while ((job = pool->pending) &&
+	       (atomic_load(&job->cursor) >= job->chunks || atomic_load(&job->ready)))
 		remove_pending(pool, job);
 	return job;
 }
 
 static void make_ready(mpx_pool *pool, struct mpx_result *job)
 {
-	remove_pending(pool, job);
+	job->ready_at = mpx__os_now();
 	atomic_store_explicit(&job->ready, 1, memory_order_release);
+	remove_pending(pool, job); /* not before: dying in between would lose it */
 	mpx__event_post(&job->event, true);
 	mpx__event_post(&mpx__family_base->done, true);
 }
@@ -278,7 +282,8 @@ void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure)
 
 	if (job->errors)
 		job->errors[failure->index] = failure->error;
-	if (++job->failures == job->failures_max)
+	job->failures++;
+	if (job->failures_max && job->failures >= job->failures_max)
 		stop(job);
 	if (!failed || job->failure[failed - 1].index > failure->index)
 		set_failure(job, failure);
@@ -352,10 +357,39 @@ bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
 	for (int i = 0; i < pool->workers; i++)
 		if (atomic_load(&pool->worker[i].job) == job)
 			atomic_store(&pool->worker[i].condemned, ECANCELED);
-	job->aborted = ECANCELED;
 	set_failure(job, &failure);
+	THEN;
+	job->aborted = ECANCELED;
+	THEN;
 	make_ready(pool, job);
 	return true;
+}
+
+/* Likewise who cancelled one, or all of them. */
+static void finish_aborting(mpx_pool *pool)
+{
+	for (struct mpx_result *job = pool->all; job; job = job->all_next)
+		if (job->aborted && !atomic_load(&job->ready))
+			make_ready(pool, job);
+	if (atomic_load(&pool->state) == MPX__POOL_TERMINATED)
+		mpx__job_fail_all(pool, pool->broken ? (int)pool->broken : ECANCELED,
+				  "the pool was terminated");
+}
+
+bool mpx__job_has_begun(mpx_pool *pool, struct mpx_result *job)
+{
+	return atomic_load(&job->cursor) != 0 || in_use(pool, job);
+}
+
+void mpx__job_cancel_waiting(mpx_pool *pool)
+{
+	struct mpx_result *next;
+
+	for (struct mpx_result *job = pool->all; job; job = next) {
+		next = job->all_next;
+		if (!mpx__job_has_begun(pool, job) && mpx__job_cancel(pool, job))
+			free_if_forgotten(pool, job);
+	}
 }
 
 void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
@@ -369,10 +403,12 @@ void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
 		if (atomic_load(&job->ready))
 			continue;
 		failure.index = job->scanned * job->chunksize;
-		job->aborted = error;
 		if (!atomic_load(&job->failed) ||
 		    job->failure[job->failed - 1].index > failure.index)
 			set_failure(job, &failure);
+		THEN;
+		job->aborted = error;
+		THEN;
 		make_ready(pool, job);
 		free_if_forgotten(pool, job);
 	}

@@ -8,6 +8,7 @@
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/private.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
 
@@ -94,6 +95,7 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	pool->timeout = o.task_timeout;
 	pool->retries = o.retries;
 	pool->budget = o.restart_budget ? o.restart_budget : o.processes + SPARE_INITIALIZERS;
+	pool->break_on_death = o.break_on_death;
 	error = start_supervisor(pool);
 	if (error) {
 		mpx__object_free(pool);
@@ -243,10 +245,13 @@ void mpx_pool_free(mpx_pool *pool)
 		mpx__child_signal(pool->supervisor, SIGKILL);
 		join(pool, mpx__os_now() + INT64_C(3000000000));
 	}
+	/* The thread of the callbacks may just be asking for the pool of a result. */
+	mpx__private_lock();
 	if (mpx__pool_lock(pool) == 0) {
 		mpx__job_orphan_all(pool);
 		mpx__pool_unlock(pool);
 	}
+	mpx__private_unlock();
 	mpx__child_free(pool->supervisor);
 	mpx__object_free(pool);
 }

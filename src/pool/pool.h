@@ -12,6 +12,9 @@
  *   callback.c    the thread that runs callbacks
  *   imap.c        results one by one, with a window
  *   task.c        what a task can ask about itself
+ *   executor.c    ProcessPoolExecutor, which is a pool
+ *   future.c      Future, which is a result
+ *   futures.c     waiting for any of several
  *
  * A job (mpx_result) is one map or apply, cut into chunks of items. Each chunk has
  * a word: who is running it, and from which item on; a worker claims a chunk by
@@ -87,6 +90,7 @@ struct mpx_result {
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
 	_Atomic uint32_t event; /* eventcount: ready */
+	int64_t ready_at;	/* when it got ready, before it says so */
 	/* Under the pool's lock: */
 	size_t scanned;		     /* chunks before are DONE */
 	size_t failures;	     /* items that failed */
@@ -135,6 +139,7 @@ struct mpx_pool {
 	double timeout; /* seconds */
 	int retries;
 	int budget;
+	bool break_on_death;
 	_Alignas(64) _Atomic uint32_t lock;   /* guards the lists, and all that says so */
 	_Atomic uint32_t state;		      /* under the lock; only grows */
 	uint32_t broken;		      /* under the lock; errno value that tasks fail with */
@@ -174,6 +179,10 @@ bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mp
 void mpx__job_stop(mpx_pool *pool, struct mpx_result *job);
 /* The user does not want it any more; false if it is ready. */
 bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job);
+/* Has a worker got it, or had it? Whoever holds the lock knows that it stays so. */
+bool mpx__job_has_begun(mpx_pool *pool, struct mpx_result *job);
+/* All that have not begun. */
+void mpx__job_cancel_waiting(mpx_pool *pool);
 /* The user frees it. */
 void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
 /* Every job that is not ready fails, at once. */
@@ -212,6 +221,9 @@ bool mpx__pool_supervisor_died(mpx_pool *pool);
 int mpx__callback_prepare(struct mpx_result *job);
 void mpx__callback_expect(struct mpx_result *job);
 void mpx__callback_forget(struct mpx_result *job);
+/* fn is called when it is ready: by the thread, or at once. 0 or an errno value. */
+int mpx__callback_add(struct mpx_result *job, void (*fn)(struct mpx_result *job, void *user),
+		      void *user);
 /* The user frees it: true if the callback's thread will, when it is done with it. */
 bool mpx__callback_keeps(struct mpx_result *job);
 
