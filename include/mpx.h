@@ -13,6 +13,7 @@
  *   mpx/queue.h     Queue, JoinableQueue, SimpleQueue
  *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult
+ *   mpx/executor.h  ProcessPoolExecutor, Future, wait, as_completed
  *   mpx/log.h       get_logger, log_to_stderr
  *
  * Six rules hold for every function:
@@ -69,6 +70,7 @@
 #define MPX_H
 
 #include <mpx/connection.h>
+#include <mpx/executor.h>
 #include <mpx/log.h>
 #include <mpx/memory.h>
 #include <mpx/pool.h>

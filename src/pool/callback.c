@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * callback= and error_callback=. The process that submits keeps a list of the results
- * whose callbacks are to come, and one thread, from the first of them on, that waits
- * until any is ready. While the list is empty it sleeps where no result wakes it.
+ * callback= and error_callback=, and those of futures. A process keeps a list of the
+ * callbacks that are to come, and one thread, from the first of them on, that waits until
+ * a result of any is ready. While the list is empty it sleeps where no result wakes it.
+ *
+ * Only the thread takes what was submitted out of the list, and frees its result: so
+ * between two looks at the list it may use what it has found there without the lock.
  */
 #include "base/private.h"
 #include "pool/pool.h"
@@ -11,6 +14,7 @@
 #include "sync/eventcount.h"
 
 #include <errno.h>
+#include <mpx/executor.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,72 +22,99 @@
 struct expected {
 	struct expected *next;
 	struct mpx_result *job;
+	mpx_future_callback *fn; /* NULL: those that it was submitted with */
+	void *user;
 	bool submitted;
 	bool freed; /* the user does not want it any more */
 };
 
 /* Under mpx__private_lock: */
-static struct expected *first;
-static bool has_thread;
-static _Atomic uint32_t added; /* eventcount: the list has grown */
+static struct expected *first, **end = &first;
+static _Atomic bool has_thread; /* changes under it */
+static _Atomic uint32_t added;	/* eventcount: the list has grown */
 
 /* A child has submitted nothing. The memory of the list is let go. */
 static void forget_all(void)
 {
 	first = NULL;
-	has_thread = false;
+	end = &first;
+	atomic_store(&has_thread, false);
 	atomic_store(&added, 0);
 }
 
-static struct expected **find(struct mpx_result *job)
+/* Under the lock: the first of that job. */
+static struct expected *find(struct mpx_result *job)
+{
+	struct expected *e = first;
+
+	while (e && e->job != job)
+		e = e->next;
+	return e;
+}
+
+static void append(struct expected *e)
+{
+	*end = e;
+	end = &e->next;
+}
+
+static void take_out(struct expected *e)
 {
 	struct expected **place = &first;
 
-	while (*place && (*place)->job != job)
+	while (*place != e)
 		place = &(*place)->next;
-	return place;
+	*place = e->next;
+	if (end == &e->next)
+		end = place;
+}
+
+static void tell_thread(void)
+{
+	mpx__event_post(&added, true);
+	mpx__event_post(&mpx__family_base->done, true);
 }
 
 /* --- the thread -------------------------------------------------------------------- */
 
-static void call(struct mpx_result *job)
+static void call(const struct expected *e)
 {
+	struct mpx_result *job = e->job;
 	const mpx_failure *failure = mpx__result_failure(job);
 
-	if (failure && job->error_callback)
+	if (e->fn)
+		e->fn(job, e->user);
+	else if (failure && job->error_callback)
 		job->error_callback(job->user, failure);
 	else if (!failure && job->callback)
 		job->callback(job->user, job->out, job->n);
 }
 
-/* The user may have freed it before, or does so from now on. */
-static void done_with(struct mpx_result *job)
+/* The user may have freed the result before: then it goes with the last of its callbacks. */
+static void done_with(struct expected *e)
 {
-	struct expected **place, *e;
-	bool freed;
-
 	mpx__private_lock();
-	place = find(job);
-	e = *place;
-	*place = e->next;
-	freed = e->freed;
+	take_out(e);
+	if (e->freed && !find(e->job))
+		mpx__result_free(e->job);
 	mpx__private_unlock();
 	free(e);
-	if (freed)
-		mpx__result_free(job);
 }
 
-/* The first that is ready; NULL: none is. */
-static struct mpx_result *find_ready(void)
+/* The first whose result is ready; NULL: none is. thorough: also if its supervisor was
+ * killed; with the lock, so that nobody frees the pool meanwhile. */
+static struct expected *find_ready(bool thorough)
 {
-	struct mpx_result *job = NULL;
+	struct expected *e;
 
 	mpx__private_lock();
-	for (struct expected *e = first; e && !job; e = e->next)
-		if (e->submitted && mpx__result_ready_or_lost(e->job))
-			job = e->job;
+	for (e = first; e; e = e->next)
+		if (e->submitted &&
+		    (thorough ? mpx__result_ready_or_lost(e->job)
+			      : atomic_load_explicit(&e->job->ready, memory_order_acquire)))
+			break;
 	mpx__private_unlock();
-	return job;
+	return e;
 }
 
 static bool expects_any(void *unused)
@@ -100,22 +131,23 @@ static bool expects_any(void *unused)
 static bool any_is_ready(void *unused)
 {
 	(void)unused;
-	return find_ready() != NULL;
+	return find_ready(false) != NULL;
 }
 
 static void *run(void *unused)
 {
 	for (;;) {
 		struct mpx__slice slice = {0};
-		struct mpx_result *job;
+		struct expected *e;
 
 		while (!expects_any(unused))
 			mpx__event_wait_until(&added, expects_any, NULL, &slice, INT64_MAX);
-		while (!(job = find_ready()))
+		slice.length = 0;
+		while (!(e = find_ready(slice.length >= MPX__SLICE_MAX)))
 			mpx__event_wait_until(&mpx__family_base->done, any_is_ready, NULL, &slice,
 					      INT64_MAX);
-		call(job);
-		done_with(job);
+		call(e);
+		done_with(e);
 	}
 	return NULL;
 }
@@ -128,7 +160,7 @@ static int start_thread(void)
 	pthread_t thread;
 	int error;
 
-	if (has_thread)
+	if (atomic_load(&has_thread))
 		return 0;
 	sigfillset(&all);
 	pthread_attr_init(&attributes);
@@ -137,7 +169,7 @@ static int start_thread(void)
 	error = pthread_create(&thread, &attributes, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
-	has_thread = error == 0;
+	atomic_store(&has_thread, error == 0);
 	return error;
 }
 
@@ -148,6 +180,16 @@ static bool has_callback(const struct mpx_result *job)
 	return job->callback || job->error_callback;
 }
 
+static struct expected *new_expected(struct mpx_result *job)
+{
+	struct expected *e = calloc(1, sizeof *e);
+
+	if (e)
+		e->job = job;
+	mpx__private_at_fork(forget_all);
+	return e;
+}
+
 int mpx__callback_prepare(struct mpx_result *job)
 {
 	struct expected *e;
@@ -155,15 +197,13 @@ int mpx__callback_prepare(struct mpx_result *job)
 
 	if (!has_callback(job))
 		return 0;
-	e = calloc(1, sizeof *e);
+	e = new_expected(job);
 	if (!e)
 		return ENOMEM;
-	e->job = job;
-	mpx__private_at_fork(forget_all);
 	mpx__private_lock();
 	error = start_thread();
 	if (!error)
-		*find(NULL) = e;
+		append(e);
 	mpx__private_unlock();
 	if (error)
 		free(e);
@@ -175,36 +215,63 @@ void mpx__callback_expect(struct mpx_result *job)
 	if (!has_callback(job))
 		return;
 	mpx__private_lock();
-	(*find(job))->submitted = true;
+	find(job)->submitted = true;
 	mpx__private_unlock();
-	mpx__event_post(&added, true);
-	mpx__event_post(&mpx__family_base->done, true);
+	tell_thread();
 }
 
 void mpx__callback_forget(struct mpx_result *job)
 {
-	struct expected **place, *e;
+	struct expected *e;
 
 	if (!has_callback(job))
 		return;
 	mpx__private_lock();
-	place = find(job);
-	e = *place;
-	*place = e->next;
+	e = find(job);
+	take_out(e);
 	mpx__private_unlock();
 	free(e);
+}
+
+/* Not before those that were added earlier. */
+int mpx__callback_add(struct mpx_result *job, mpx_future_callback *fn, void *user)
+{
+	struct expected *e = new_expected(job);
+	bool at_once;
+	int error = 0;
+
+	if (!e)
+		return ENOMEM;
+	e->fn = fn;
+	e->user = user;
+	e->submitted = true;
+	mpx__private_lock();
+	at_once = atomic_load(&job->ready) && !find(job);
+	if (!at_once)
+		error = start_thread();
+	if (!at_once && !error)
+		append(e);
+	mpx__private_unlock();
+	if (at_once || error)
+		free(e);
+	if (at_once)
+		fn(job, user);
+	else if (!error)
+		tell_thread();
+	return error;
 }
 
 bool mpx__callback_keeps(struct mpx_result *job)
 {
 	struct expected *e;
+	bool keeps = false;
 
-	if (!has_callback(job))
+	if (!atomic_load_explicit(&has_thread, memory_order_relaxed))
 		return false;
 	mpx__private_lock();
-	e = *find(job);
-	if (e)
-		e->freed = true;
+	for (e = first; e; e = e->next)
+		if (e->job == job)
+			e->freed = keeps = true;
 	mpx__private_unlock();
-	return e != NULL;
+	return keeps;
 }

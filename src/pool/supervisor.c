@@ -143,18 +143,28 @@ static void tell_end(int i, const mpx_failure *how, bool again)
 		again ? "; its item is tried again" : "");
 }
 
+/* Does it take the pool with it? */
+static bool breaks(const mpx_pool *pool, struct mpx__worker *w, const mpx_failure *how)
+{
+	return pool->break_on_death && atomic_load(&w->initialized) &&
+	       !atomic_load(&w->condemned) && (atomic_load(&w->job) || how->exit_status != 0) &&
+	       atomic_load(&pool->state) != MPX__POOL_TERMINATED;
+}
+
 static void bury(struct supervisor *s, int i)
 {
 	struct mpx__worker *w = &s->pool->worker[i];
 	struct mpx__child *c = s->child[i];
 	mpx_failure how = describe(c, atomic_load(&w->condemned));
 	int init_error = (int)atomic_load(&w->init_error);
-	bool again = false;
+	bool again = false, break_it = breaks(s->pool, w, &how);
 
 	if (mpx__pool_lock(s->pool) == 0) {
 		again = mpx__job_worker_died(s->pool, w, c->id, &how);
 		mpx__pool_unlock(s->pool);
 	}
+	if (break_it)
+		mpx__pool_terminate(s->pool, EOWNERDEAD, "a worker died, which breaks this pool");
 	tell_end(i, &how, again);
 	atomic_store(&w->id, 0);
 	mpx__child_free(c);
