@@ -44,7 +44,8 @@ static bool is_usable(mpx_executor *e)
 
 	if (!mpx__is_pool(e))
 		return false;
-	mpx__pool_supervisor_died(e);
+	if (atomic_load(&e->state) == MPX__POOL_OPEN) /* otherwise it may have ended well */
+		mpx__pool_supervisor_died(e);
 	error = mpx__pool_lock(e);
 	if (!error) {
 		error = (int)e->broken;

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * test_executor.c - mpx/executor.h, the executor. What CPython's ProcessPoolExecutorTest,
+ * ExecutorTest, ProcessPoolShutdownTest, InitializerMixin and ExecutorDeadlockTest check:
+ *
+ *   submit; map: order, errors (the iteration goes on), timeouts, window, chunks, more
+ *   than anybody fetches, after shutdown; max_workers, max_tasks_per_child; submit after
+ *   shutdown; shutdown: waits, does not wait, in time, cancels what waits, again and
+ *   again, with nothing ever submitted, by another process; an executor freed with work
+ *   outstanding; initializers that fail; a lost worker costs one task, or with
+ *   break_on_death breaks the executor; and the matrix of deadlocks: a task that
+ *   fails, exits, crashes, while it runs, with big data, during shutdown, in the initializer.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "family.h"
+
+#include <signal.h>
+
+static mpx_executor *executor_of(int workers)
+{
+	mpx_executor *e = mpx_executor_new(.max_workers = workers);
+	assert_non_null(e);
+	return e;
+}
+
+static mpx_future *submitted(mpx_executor *e, mpx_task *fn, const void *in, size_t in_size,
+			     size_t out_size)
+{
+	mpx_future *f = mpx_executor_submit(e, fn, in, in_size, out_size, NULL);
+	assert_non_null(f);
+	return f;
+}
+
+static mpx_future *gated(mpx_executor *e, struct gate *g)
+{
+	return submitted(e, pass_gate, &g, sizeof g, 0);
+}
+
+/* The executor still works. */
+static void works(mpx_executor *e)
+{
+	unsigned x = 11, y = 0;
+	mpx_future *f = submitted(e, square, &x, sizeof x, sizeof y);
+	assert_ok(mpx_future_result(f, &y, SOON));
+	assert_int_equal(y, 121);
+	mpx_future_free(f);
+}
+
+static void test_submit(void **state)
+{
+	(void)state;
+	unsigned x = 3, y = 0;
+	mpx_executor *e = executor_of(2);
+	assert_int_equal(mpx_pool_processes(e), 2);
+	mpx_future *f = submitted(e, square, &x, sizeof x, sizeof y);
+	x = 1000; /* it was copied */
+	assert_ok(mpx_future_result(f, &y, SOON));
+	assert_int_equal(y, 9);
+	mpx_future_free(f);
+	assert_nothing(mpx_executor_submit(e, NULL, &x, sizeof x, 0, NULL), EINVAL);
+	assert_nothing(mpx_executor_submit(e, square, NULL, sizeof x, 0, NULL), EINVAL);
+	assert_nothing(mpx_executor_submit(NULL, square, &x, sizeof x, 0, NULL), EINVAL);
+	assert_nothing(mpx_executor_map(NULL, square, &x, sizeof x, 1, 4, NULL), EINVAL);
+	assert_fails(mpx_executor_shutdown(NULL, false, 0), EINVAL);
+	assert_fails(mpx_executor_shutdown(e, false, NOT_A_NUMBER), EINVAL);
+	works(e);
+	mpx_executor_free(e);
+	mpx_executor_free(NULL);
+	assert_nothing(mpx_executor_create(NULL), EINVAL);
+	assert_nothing(mpx_executor_new(.max_workers = -1), EINVAL);
+	assert_nothing(mpx_executor_new(.pool = &(mpx_pool_options){.processes = 1}), EINVAL);
+}
+
+static int pid_here(const void *in, void *out)
+{
+	(void)in;
+	*(pid_t *)out = getpid();
+	return 0;
+}
+
+static void test_options(void **state)
+{
+	(void)state;
+	mpx_pool_options more = {.size = sizeof more, .processes = 7, .retries = 1};
+	mpx_executor *e =
+		mpx_executor_new(.max_tasks_per_child = 1, .max_workers = 1, .pool = &more);
+	pid_t pid[3] = {0, 0, 0};
+	assert_non_null(e);
+	assert_int_equal(mpx_pool_processes(e), 1); /* ours goes before */
+	for (int i = 0; i < 3; i++) {
+		mpx_future *f = submitted(e, pid_here, NULL, 0, sizeof pid[i]);
+		assert_ok(mpx_future_result(f, &pid[i], SOON));
+		mpx_future_free(f);
+	}
+	assert_int_not_equal(pid[0], pid[1]);
+	assert_int_not_equal(pid[1], pid[2]);
+	mpx_executor_free(e);
+	e = mpx_executor_new(.pool = &more);
+	assert_int_equal(mpx_pool_processes(e), 7);
+	mpx_executor_free(e);
+}
+
+/* --- map ------------------------------------------------------------------------------------- */
+
+static int fail_on_3(const void *in, void *out)
+{
+	return *(const unsigned *)in == 3 ? mpx_fail(EDOM, "three") : square(in, out);
+}
+
+static void test_map(void **state)
+{
+	(void)state;
+	enum { N = 500 };
+	unsigned in[N], y = 0;
+	mpx_failure why;
+	mpx_executor *e = executor_of(2);
+	for (unsigned i = 0; i < N; i++)
+		in[i] = i;
+	static const size_t windows[] = {0, 1, 10}, chunks[] = {0, 7, 1000};
+	for (int k = 0; k < 9; k++) {
+		mpx_imap *it = mpx_executor_map(
+			e, fail_on_3, in, sizeof *in, N, sizeof y,
+			MPX_TASK(.window = windows[k / 3], .chunksize = chunks[k % 3]));
+		assert_non_null(it);
+		for (unsigned i = 0; i < N; i++) {
+			if (i == 3) {
+				assert_fails(mpx_imap_next(it, &y, SOON), EDOM);
+				assert_ok(mpx_imap_failure(it, &why));
+				assert_string_equal(why.message, "three");
+			} else {
+				assert_int_equal(mpx_imap_next(it, &y, SOON), 1);
+				assert_int_equal(y, i * i);
+			}
+			assert_int_equal(mpx_imap_index(it), i);
+		}
+		assert_int_equal(mpx_imap_next(it, &y, SOON), 0);
+		mpx_imap_free(it);
+	}
+	mpx_executor_free(e);
+}
+
+static void test_map_timeout(void **state)
+{
+	(void)state;
+	struct gate *gates[3] = {gate_new(), gate_new(), gate_new()};
+	mpx_executor *e = executor_of(2);
+	atomic_store(&gates[0]->open, true);
+	mpx_imap *it = mpx_executor_map(e, pass_gate, gates, sizeof *gates, 3, 0, NULL);
+	assert_non_null(it);
+	assert_int_equal(mpx_imap_next(it, NULL, SOON), 1);
+	assert_times_out(mpx_imap_next(it, NULL, 0), 0);
+	assert_times_out(mpx_imap_next(it, NULL, 0.1), 0.1);
+	/* All were submitted: the last one is done before the second. */
+	atomic_store(&gates[2]->open, true);
+	assert_soon(atomic_load(&gates[2]->left) == 1);
+	atomic_store(&gates[1]->open, true);
+	assert_int_equal(mpx_imap_next(it, NULL, SOON), 1);
+	assert_int_equal(mpx_imap_index(it), 1);
+	assert_int_equal(mpx_imap_next(it, NULL, SOON), 1);
+	assert_int_equal(mpx_imap_next(it, NULL, SOON), 0);
+	mpx_imap_free(it);
+	mpx_executor_free(e);
+	for (int i = 0; i < 3; i++)
+		mpx_free(gates[i]);
+}
+
+/* All is submitted by map, so that it outlives the shutdown. */
+static void test_map_and_shutdown(void **state)
+{
+	(void)state;
+	enum { N = 101 };
+	unsigned in[N], y = 0;
+	mpx_executor *e = executor_of(2);
+	for (unsigned i = 0; i < N; i++)
+		in[i] = i;
+	mpx_imap *it =
+		mpx_executor_map(e, square, in, sizeof *in, N, sizeof y, MPX_TASK(.chunksize = 4));
+	mpx_imap *never = mpx_executor_map(e, square, in, sizeof *in, N, sizeof y, NULL);
+	assert_non_null(it);
+	assert_int_equal(mpx_imap_next(never, &y, SOON), 1);
+	mpx_imap_free(never); /* early */
+	assert_ok(mpx_executor_shutdown(e, false, SOON));
+	assert_nothing(mpx_executor_map(e, square, in, sizeof *in, N, sizeof y, NULL), EBUSY);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(mpx_imap_next(it, &y, 0), 1);
+		assert_int_equal(y, i * i);
+	}
+	mpx_imap_free(it);
+	mpx_executor_free(e);
+}
+
+/* --- shutdown --------------------------------------------------------------------------------- */
+
+static void test_shutdown(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	unsigned x = 5, y = 0;
+	mpx_executor *e = executor_of(1);
+	mpx_future *f = gated(e, g), *next = submitted(e, square, &x, sizeof x, sizeof y);
+	assert_times_out(mpx_executor_shutdown(e, false, 0), 0);
+	assert_times_out(mpx_executor_shutdown(e, false, 0.1), 0.1);
+	assert_nothing(mpx_executor_submit(e, square, &x, sizeof x, sizeof y, NULL), EBUSY);
+	assert_false(mpx_future_done(next));
+	atomic_store(&g->open, true);
+	assert_ok(mpx_executor_shutdown(e, false, SOON));
+	assert_true(mpx_future_done(f) && mpx_future_done(next));
+	assert_ok(mpx_future_result(next, &y, 0));
+	assert_int_equal(y, 25);
+	for (int i = 0; i < 3; i++)
+		assert_ok(mpx_executor_shutdown(e, i % 2, i ? MPX_FOREVER : 0));
+	assert_nothing(mpx_executor_submit(e, square, &x, sizeof x, sizeof y, NULL), EBUSY);
+	mpx_future_free(f);
+	mpx_future_free(next);
+	mpx_executor_free(e);
+	mpx_free(g);
+	e = executor_of(3); /* nothing was ever submitted */
+	assert_ok(mpx_executor_shutdown(e, true, SOON));
+	mpx_executor_free(e);
+}
+
+static void test_shutdown_cancels(void **state)
+{
+	(void)state;
+	enum { MANY = 50 };
+	struct gate *g = gate_new();
+	mpx_executor *e = executor_of(2);
+	mpx_future *fs[MANY];
+	for (int i = 0; i < MANY; i++)
+		fs[i] = gated(e, g);
+	mpx_future_free(gated(e, g)); /* freed, and has not begun */
+	assert_soon(atomic_load(&g->entered) == 2);
+	assert_times_out(mpx_executor_shutdown(e, true, 0), 0);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(mpx_future_cancelled(fs[i]), i >= 2);
+	assert_true(mpx_future_running(fs[0]) && mpx_future_running(fs[1]));
+	atomic_store(&g->open, true);
+	assert_ok(mpx_executor_shutdown(e, true, SOON));
+	for (int i = 0; i < MANY; i++) {
+		assert_int_equal(mpx_future_exception(fs[i], 0), i < 2 ? 0 : ECANCELED);
+		mpx_future_free(fs[i]);
+	}
+	assert_int_equal(atomic_load(&g->entered), 2);
+	mpx_executor_free(e);
+	mpx_free(g);
+}
+
+static int use_of_another(void *arg)
+{
+	mpx_executor *e = arg;
+	unsigned x = 6, y = 0;
+	child_fails(mpx_executor_shutdown(e, true, 0), EPERM);
+	mpx_future *f = mpx_executor_submit(e, square, &x, sizeof x, sizeof y, NULL);
+	child_check(f);
+	child_check(mpx_future_result(f, &y, SOON) == 0 && y == 36);
+	mpx_future_free(f);
+	mpx_executor_free(e); /* nothing */
+	return 0;
+}
+
+static void test_another_process(void **state)
+{
+	(void)state;
+	mpx_executor *e = executor_of(1);
+	ends_well(start(use_of_another, e));
+	works(e);
+	mpx_executor_free(e);
+}
+
+static void test_freed_at_work(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	mpx_executor *e = executor_of(1);
+	mpx_future *f = gated(e, g), *waiting = gated(e, g);
+	assert_soon(atomic_load(&g->entered) == 1);
+	mpx_executor_free(e);
+	assert_true(mpx_future_cancelled(f) && mpx_future_cancelled(waiting));
+	mpx_future_free(f);
+	mpx_future_free(waiting);
+	mpx_free(g);
+}
+
+/* --- deadlocks ----------------------------------------------------------------------------------
+ */
+
+enum how { FAIL, EXIT_0, EXIT_3, CRASH, HOWS };
+static const int error_of[HOWS] = {EIO, EOWNERDEAD, EOWNERDEAD, EOWNERDEAD};
+
+struct order {
+	struct gate *g; /* entered; waited for, if it is there */
+	enum how how;
+	char big[1 << 20];
+};
+
+static int obey_now(enum how how)
+{
+	switch (how) {
+	case EXIT_0:
+		exit(0);
+	case EXIT_3:
+		_exit(3);
+	case CRASH:
+		signal(SIGSEGV, SIG_DFL);
+		raise(SIGSEGV);
+		break;
+	default:
+		break;
+	}
+	return EIO;
+}
+
+static int obey(const void *in, void *out)
+{
+	const struct order *o = in;
+	if (out)
+		memset(out, 7, sizeof o->big);
+	if (o->g)
+		pass_gate(&o->g, NULL);
+	return obey_now(o->how);
+}
+
+/* Running, with and without big data: that task fails; the executor goes on. */
+static void test_deadlock_running(void **state)
+{
+	(void)state;
+	static struct order o;
+	static char big[sizeof o.big];
+	mpx_executor *e = executor_of(2);
+	for (int i = 0; i < 2 * HOWS; i++) {
+		enum how how = (enum how)(i / 2);
+		mpx_failure why;
+		o.how = how;
+		mpx_future *f = submitted(e, obey, &o, sizeof o, i % 2 ? sizeof o.big : 0);
+		assert_fails(mpx_future_result(f, big, SOON), error_of[how]);
+		assert_ok(mpx_future_failure(f, &why));
+		assert_int_equal(why.exit_status, how == EXIT_0 ? 0 : how == EXIT_3 ? 3 : -1);
+		/* (A sanitizer may make an exit of it.) */
+		if (!SANITIZED)
+			assert_int_equal(why.signal, how == CRASH ? SIGSEGV : 0);
+		assert_false(mpx_future_cancelled(f));
+		mpx_future_free(f);
+		works(e);
+	}
+	mpx_executor_free(e);
+}
+
+static void test_deadlock_shutdown(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2 * HOWS; i++) {
+		enum how how = (enum how)(i / 2);
+		struct gate *g = gate_new();
+		static struct order o;
+		unsigned x = 4, y = 0;
+		mpx_executor *e = executor_of(1);
+		o.g = g;
+		o.how = how;
+		mpx_future *f = submitted(e, obey, &o, sizeof o, 0),
+			   *next = submitted(e, square, &x, sizeof x, sizeof y);
+		assert_soon(atomic_load(&g->entered) == 1);
+		assert_times_out(mpx_executor_shutdown(e, i % 2, 0), 0);
+		atomic_store(&g->open, true);
+		assert_ok(mpx_executor_shutdown(e, i % 2, SOON));
+		assert_int_equal(mpx_future_exception(f, 0), error_of[how]);
+		assert_int_equal(mpx_future_exception(next, 0), i % 2 ? ECANCELED : 0);
+		mpx_future_free(f);
+		mpx_future_free(next);
+		mpx_executor_free(e);
+		mpx_free(g);
+	}
+}
+
+static int initialize(void *args)
+{
+	return obey_now(*(const enum how *)args);
+}
+
+static void test_deadlock_initializer(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2 * HOWS; i++) {
+		enum how how = (enum how)(i / 2);
+		unsigned x = 4;
+		double end = now() + SOON;
+		int wrong = 0;
+		mpx_executor *e = mpx_executor_new(.max_workers = 2, .initializer = initialize,
+						   .initargs = &how, .break_on_death = i % 2);
+		assert_non_null(e);
+		/* What is submitted before it is known, fails; then submit does. */
+		for (;;) {
+			mpx_future *f =
+				mpx_executor_submit(e, square, &x, sizeof x, sizeof x, NULL);
+			if (!f)
+				break;
+			wrong += mpx_future_exception(f, SOON) != error_of[how] || now() > end;
+			mpx_future_free(f);
+			assert_int_equal(wrong, 0);
+		}
+		assert_int_equal(errno, error_of[how]);
+		assert_nothing(mpx_executor_map(e, square, &x, sizeof x, 1, 4, NULL),
+			       error_of[how]);
+		assert_ok(mpx_executor_shutdown(e, false, SOON));
+		mpx_executor_free(e);
+	}
+}
+
+/* As in Python: all that is outstanding fails, and nothing more is taken. */
+static void test_break_on_death(void **state)
+{
+	(void)state;
+	for (int i = EXIT_0; i < HOWS; i++) {
+		struct gate *g = gate_new(), *own = gate_new();
+		static struct order o;
+		mpx_failure why;
+		mpx_executor *e = mpx_executor_new(.max_workers = 2, .break_on_death = true);
+		assert_non_null(e);
+		o.g = NULL;
+		o.how = FAIL; /* which is none */
+		mpx_future *f = submitted(e, obey, &o, sizeof o, 0);
+		assert_int_equal(mpx_future_exception(f, SOON), EIO);
+		mpx_future_free(f);
+		works(e);
+		o.how = (enum how)i;
+		o.g = own;
+		mpx_future *fs[3] = {gated(e, g), submitted(e, obey, &o, sizeof o, 0), gated(e, g)};
+		atomic_store(&own->open, true);
+		assert_int_equal(mpx_futures_wait(fs, 3, MPX_ALL_COMPLETED, NULL, SOON), 3);
+		for (int k = 0; k < 3; k++) {
+			assert_int_equal(mpx_future_exception(fs[k], 0), EOWNERDEAD);
+			assert_ok(mpx_future_failure(fs[k], &why));
+			assert_int_equal(why.pid > 0, k == 1);
+			mpx_future_free(fs[k]);
+		}
+		assert_nothing(mpx_executor_submit(e, obey, &o, sizeof o, 0, NULL), EOWNERDEAD);
+		assert_ok(mpx_executor_shutdown(e, false, SOON));
+		mpx_executor_free(e);
+		mpx_free(g);
+		mpx_free(own);
+	}
+}
+
+/* An idle one counts as well; one that is ended on purpose does not. */
+static void test_break_on_death_idle(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	pid_t pid = 0;
+	mpx_executor *e = mpx_executor_new(.max_workers = 1, .break_on_death = true,
+					   .max_tasks_per_child = 3);
+	assert_non_null(e);
+	for (int i = 0; i < 10; i++)
+		works(e); /* worn out three times */
+	mpx_future *f = gated(e, g);
+	assert_soon(mpx_future_running(f));
+	assert_ok(mpx_future_cancel(f, true));
+	mpx_future_free(f);
+	works(e);
+	f = mpx_executor_submit(e, pass_gate, &g, sizeof g, 0, MPX_TASK(.timeout = 0.05));
+	assert_int_equal(mpx_future_exception(f, SOON), ETIMEDOUT);
+	mpx_future_free(f);
+	works(e);
+	f = submitted(e, pid_here, NULL, 0, sizeof pid);
+	assert_ok(mpx_future_result(f, &pid, SOON));
+	mpx_future_free(f);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_soon(!(f = mpx_executor_submit(e, pid_here, NULL, 0, sizeof pid, NULL)) ||
+		    (mpx_future_free(f), false));
+	assert_int_equal(errno, EOWNERDEAD);
+	mpx_executor_free(e);
+	mpx_free(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpx_test(test_submit),
+		mpx_test(test_options),
+		mpx_test(test_map),
+		mpx_test(test_map_timeout),
+		mpx_test(test_map_and_shutdown),
+		mpx_test(test_shutdown),
+		mpx_test(test_shutdown_cancels),
+		mpx_test(test_another_process),
+		mpx_test(test_freed_at_work),
+		mpx_test(test_deadlock_running),
+		mpx_test(test_deadlock_shutdown),
+		mpx_test(test_deadlock_initializer),
+		mpx_test(test_break_on_death),
+		mpx_test(test_break_on_death_idle),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
