@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * test_pool_callback.c - mpx/pool.h, callbacks of map_async and apply_async. What CPython's
+ * _TestPool checks (test_async's and test_map_async's callbacks, with results and with
+ * errors), and:
+ *
+ *   the results, the failure and user as given; one without the other; a thread of
+ *   its own, with all signals blocked; a slow one delays no result; a result freed before
+ *   its callback, in it, after it; many, from several threads; refused submissions
+ *   call nothing; cancelled, terminated, the pool freed: the error's; a child forked later
+ *   has its own, none of the parent's; a process that ends while they run.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "family.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+struct told {
+	atomic_int begun, good, bad;
+	size_t n;
+	unsigned out[100];
+	mpx_failure failure;
+	pthread_t thread;
+	atomic_bool hold; /* the callback waits while this is so */
+	mpx_result *free_me;
+	bool blocked;
+};
+
+static void hold(const struct told *t)
+{
+	double end = now() + SOON;
+	while (atomic_load(&t->hold) && now() < end)
+		nap();
+}
+
+static void on_good(void *user, const void *out, size_t n)
+{
+	struct told *t = user;
+	sigset_t mask;
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	t->blocked = sigismember(&mask, SIGINT) && sigismember(&mask, SIGTERM);
+	t->n = n;
+	if (out && n <= 100)
+		memcpy(t->out, out, n * sizeof t->out[0]);
+	t->thread = pthread_self();
+	atomic_fetch_add(&t->begun, 1);
+	hold(t);
+	if (t->free_me)
+		mpx_result_free(t->free_me);
+	atomic_fetch_add(&t->good, 1);
+}
+
+static void on_bad(void *user, const mpx_failure *failure)
+{
+	struct told *t = user;
+	t->failure = *failure;
+	hold(t);
+	atomic_fetch_add(&t->bad, 1);
+}
+
+#define BOTH(t) MPX_TASK(.callback = on_good, .error_callback = on_bad, .user = (t))
+
+static int fail_on_7(const void *in, void *out)
+{
+	return *(const unsigned *)in == 7 ? mpx_fail(EDOM, "seven") : square(in, out);
+}
+
+static mpx_result *map_of(mpx_pool *pool, unsigned n, const mpx_task_options *o)
+{
+	unsigned in[100];
+	for (unsigned i = 0; i < n; i++)
+		in[i] = i;
+	mpx_result *r = mpx_pool_map_async(pool, fail_on_7, in, sizeof *in, n, sizeof *in, o);
+	assert_non_null(r);
+	return r;
+}
+
+static void test_good_and_bad(void **state)
+{
+	(void)state;
+	mpx_pool *pool = pool_of(2);
+	struct told t = {0}, t2 = {0}, t3 = {0};
+	mpx_result *r = map_of(pool, 5, BOTH(&t)), *r2 = map_of(pool, 50, BOTH(&t2)),
+		   *r3 = map_of(pool, 0, BOTH(&t3));
+	assert_soon(atomic_load(&t.good) && atomic_load(&t2.bad) && atomic_load(&t3.good));
+	assert_int_equal(t.n, 5);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(t.out[i], i * i);
+	assert_false(pthread_equal(t.thread, pthread_self()));
+	assert_true(t.blocked);
+	assert_int_equal(t2.failure.error, EDOM);
+	assert_int_equal(t2.failure.index, 7);
+	assert_string_equal(t2.failure.message, "seven");
+	assert_int_equal(t3.n, 0);
+	mpx_result_free(r);
+	mpx_result_free(r2);
+	mpx_result_free(r3);
+	/* One of the two is enough: the other case is silent. */
+	struct told only = {0};
+	r = map_of(pool, 50, MPX_TASK(.callback = on_good, .user = &only));
+	r2 = map_of(pool, 5, MPX_TASK(.error_callback = on_bad, .user = &only));
+	r3 = map_of(pool, 1, BOTH(&only)); /* behind them */
+	assert_soon(atomic_load(&only.good) == 1);
+	assert_int_equal(only.n, 1);
+	assert_int_equal(atomic_load(&only.bad), 0);
+	mpx_result_free(r);
+	mpx_result_free(r2);
+	mpx_result_free(r3);
+	assert_int_equal(atomic_load(&t.good) + atomic_load(&t.bad), 1);
+	assert_int_equal(atomic_load(&t2.good) + atomic_load(&t2.bad), 1);
+	mpx_pool_free(pool);
+}
+
+/* Neither results nor other pools wait for it; other callbacks do. */
+static void test_slow_callback(void **state)
+{
+	(void)state;
+	mpx_pool *pool = pool_of(1), *other = pool_of(1);
+	struct told slow = {.hold = true}, quick = {0};
+	mpx_result *r = map_of(pool, 2, BOTH(&slow)), *r2 = map_of(pool, 2, BOTH(&quick));
+	unsigned x = 9, y = 0;
+	assert_ok(mpx_result_get(r, NULL, SOON));
+	assert_ok(mpx_result_get(r2, NULL, SOON));
+	for (int i = 0; i < 50; i++) {
+		assert_ok(mpx_pool_apply(i % 2 ? pool : other, square, &x, &y));
+		assert_int_equal(y, 81);
+	}
+	assert_int_equal(atomic_load(&quick.good), 0);
+	mpx_result_free(r); /* in its callback */
+	mpx_result_free(r2);
+	mpx_pool_free(pool); /* also the pool may go */
+	atomic_store(&slow.hold, false);
+	assert_soon(atomic_load(&quick.good) == 1);
+	assert_int_equal(atomic_load(&slow.good), 1);
+	mpx_pool_free(other);
+}
+
+static void test_freed_whenever(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	mpx_pool *pool = pool_of(1);
+	struct told before = {0}, in = {.hold = true}, after = {0};
+	mpx_result *r = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, BOTH(&before));
+	mpx_result_free(r); /* while it runs */
+	in.free_me = map_of(pool, 2, BOTH(&in));
+	atomic_store(&in.hold, false);
+	r = map_of(pool, 2, BOTH(&after));
+	assert_int_equal(atomic_load(&before.good), 0);
+	atomic_store(&g->open, true);
+	assert_soon(atomic_load(&after.good) == 1);
+	mpx_result_free(r);
+	assert_int_equal(atomic_load(&before.good), 1);
+	assert_int_equal(atomic_load(&in.good), 1);
+	mpx_pool_free(pool);
+	mpx_free(g);
+}
+
+static void test_ended(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct gate *g = gate_new();
+		mpx_pool *pool = pool_of(1);
+		struct told t = {0}, refused = {0};
+		mpx_result *r = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, BOTH(&t));
+		assert_soon(atomic_load(&g->entered) == 1);
+		if (i == 0)
+			assert_ok(mpx_result_cancel(r));
+		else if (i == 1)
+			assert_ok(mpx_pool_terminate(pool));
+		else
+			mpx_pool_free(pool);
+		if (i == 3)
+			mpx_result_free(r);
+		assert_soon(atomic_load(&t.bad) == 1);
+		assert_int_equal(t.failure.error, ECANCELED);
+		if (i == 1)
+			assert_nothing(mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0,
+							    BOTH(&refused)),
+				       EBUSY);
+		if (i < 2)
+			mpx_pool_free(pool);
+		if (i < 3)
+			mpx_result_free(r);
+		assert_int_equal(atomic_load(&refused.good) + atomic_load(&refused.bad), 0);
+		assert_int_equal(atomic_load(&t.good), 0);
+		mpx_free(g);
+	}
+}
+
+/* --- many ------------------------------------------------------------------------------------ */
+
+struct many {
+	mpx_pool *pool;
+	struct told told;
+	pthread_t thread;
+	bool failed;
+};
+
+enum { EACH = 500, THREADS = 4 };
+
+static void *submit_many(void *arg)
+{
+	struct many *m = arg;
+	for (unsigned i = 0; i < EACH; i++) {
+		mpx_result *r = mpx_pool_apply_async(m->pool, fail_on_7, &(unsigned){i % 10},
+						     sizeof i, sizeof i, BOTH(&m->told));
+		m->failed |= !r;
+		mpx_result_free(r);
+	}
+	return NULL;
+}
+
+static void test_many(void **state)
+{
+	(void)state;
+	struct many m[THREADS];
+	mpx_pool *pools[2] = {pool_of(2), pool_of(1)};
+	memset(m, 0, sizeof m);
+	for (int i = 0; i < THREADS; i++) {
+		m[i].pool = pools[i % 2];
+		assert_int_equal(pthread_create(&m[i].thread, NULL, submit_many, &m[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(m[i].thread, NULL), 0);
+		assert_false(m[i].failed);
+		assert_soon(atomic_load(&m[i].told.good) == EACH - EACH / 10);
+		assert_soon(atomic_load(&m[i].told.bad) == EACH / 10);
+	}
+	mpx_pool_free(pools[0]);
+	mpx_pool_free(pools[1]);
+}
+
+/* --- processes ---------------------------------------------------------------------------------
+ */
+
+static struct told parents;
+
+/* The parent's thread is in the middle of a callback. */
+static int in_child(void *arg)
+{
+	mpx_pool *pool = arg;
+	struct told t = {0};
+	unsigned x = 7;
+	mpx_result *r = mpx_pool_apply_async(pool, fail_on_7, &x, sizeof x, sizeof x, BOTH(&t));
+	child_check(r);
+	mpx_result_free(r);
+	child_soon(atomic_load(&t.bad) == 1);
+	mpx_pool *own = mpx_pool_new(.processes = 1);
+	child_check(own);
+	x = 3;
+	r = mpx_pool_apply_async(own, fail_on_7, &x, sizeof x, sizeof x, BOTH(&t));
+	child_check(r);
+	child_soon(atomic_load(&t.good) == 1);
+	mpx_result_free(r);
+	mpx_pool_free(own);
+	/* The parent's are its own. */
+	child_check(atomic_load(&parents.good) == 0);
+	return 0;
+}
+
+/* Ends while callbacks run and wait. */
+static int leaves(void *arg)
+{
+	static struct told t;
+	(void)arg;
+	atomic_store(&t.hold, true);
+	mpx_pool *pool = mpx_pool_new(.processes = 1);
+	child_check(pool);
+	for (unsigned i = 0; i < 3; i++) {
+		mpx_result *r =
+			mpx_pool_apply_async(pool, square, &i, sizeof i, sizeof i, BOTH(&t));
+		child_check(r && mpx_result_wait(r, SOON) == 0);
+		mpx_result_free(r);
+	}
+	child_soon(atomic_load(&t.begun) == 1);
+	mpx_pool_free(pool);
+	return 0;
+}
+
+static void test_fork(void **state)
+{
+	(void)state;
+	mpx_pool *pool = pool_of(1);
+	memset(&parents, 0, sizeof parents);
+	atomic_store(&parents.hold, true);
+	mpx_result *r = map_of(pool, 2, BOTH(&parents)), *r2 = map_of(pool, 2, BOTH(&parents));
+	assert_ok(mpx_result_wait(r2, SOON));
+	assert_int_equal(run_child(in_child, pool), 0);
+	ends_well(start(in_child, pool));
+	atomic_store(&parents.hold, false);
+	assert_soon(atomic_load(&parents.good) == 2);
+	mpx_result_free(r);
+	mpx_result_free(r2);
+	mpx_pool_free(pool);
+}
+
+static void test_process_ends(void **state)
+{
+	(void)state;
+	assert_int_equal(run_child(leaves, NULL), 0);
+	harness_rebase(); /* (results whose callbacks never came are its own loss) */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		mpx_test(test_good_and_bad),   mpx_test(test_slow_callback),
+		mpx_test(test_freed_whenever), mpx_test(test_ended),
+		mpx_test(test_many),	       mpx_test(test_fork),
+		mpx_test(test_process_ends),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
