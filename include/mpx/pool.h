@@ -59,6 +59,28 @@ extern "C" {
 typedef struct mpx_pool mpx_pool;
 typedef struct mpx_result mpx_result;
 
+/**
+ * multiprocessing.dummy, ThreadPool: what a pool's workers are. The calls are the same.
+ *
+ * THREADS: threads of the process that made the pool. They are cheap to start and see all
+ * of its memory; a task that crashes takes the program with it. Nothing can end a thread:
+ * a task's .timeout is not kept, a task that is running when its result is cancelled or the
+ * pool terminated fails at once, but its thread goes on to the end of that task.
+ *
+ * SERIAL: none. A task runs inside the call that submits it, in the calling thread, so
+ * that a debugger sees one process and one stack; .timeout is not kept.
+ *
+ * A pool of both kinds takes work only from the process that made it (elsewhere EPERM:
+ * a child has none of its threads); results can be read by the whole family.
+ */
+typedef enum mpx_backend {
+	MPX_BACKEND_DEFAULT, /**< what MPX_BACKEND in the environment says: processes, threads,
+				serial; if it says nothing, processes */
+	MPX_BACKEND_PROCESSES,
+	MPX_BACKEND_THREADS,
+	MPX_BACKEND_SERIAL
+} mpx_backend;
+
 /** Reads *in, writes *out, returns 0 or a positive errno value (a negative one is EINVAL). */
 typedef int mpx_task(const void *in, void *out);
 
@@ -73,6 +95,7 @@ typedef struct mpx_pool_options {
 	int restart_budget; /**< so many failed initializers in a row break the pool; 0: processes +
 			       3 */
 	bool break_on_death; /**< as concurrent.futures does: a worker that dies breaks the pool */
+	mpx_backend backend; /**< what its workers are */
 } mpx_pool_options;
 
 struct mpx_failure;
@@ -127,11 +150,12 @@ typedef struct mpx_failure {
  * in a row, then the pool is broken: every task fails with what the initializer
  * returned (EOWNERDEAD if it died). A pool is broken as well if its supervisor is killed
  * (EOWNERDEAD). Fails with EINVAL (processes below 0 or above 1024, a NaN or negative
- * timeout, retries above 255), EAGAIN, ENOMEM, EMFILE.
+ * timeout, retries above 255, no such back end, also in MPX_BACKEND), EAGAIN, ENOMEM, EMFILE.
+ * With threads, the initializer runs in each; with MPX_BACKEND_SERIAL in this call.
  *
  * Threads: safe.
- * Fork: every process of the family may submit work to it; only the one that
- *       made it may join and free it.
+ * Fork: every process of the family may submit work to it (see mpx_backend); only the
+ *       one that made it may join and free it.
  * Signals: not async-signal-safe.
  * Blocks: until the workers are forked.
  */
@@ -456,7 +480,7 @@ MPX_API int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_
  */
 MPX_API void mpx_imap_free(mpx_imap *it);
 
-/** How many workers the pool was made with. -1 with EINVAL.
+/** How many workers the pool has; 1 with MPX_BACKEND_SERIAL. -1 with EINVAL.
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
@@ -508,7 +532,8 @@ MPX_API int mpx_pool_join(mpx_pool *pool, double timeout);
  * Threads: nobody else may be using the pool.
  * Fork: only in the process that made the pool.
  * Signals: not async-signal-safe.
- * Blocks: about two seconds at most, if a task ignores SIGTERM.
+ * Blocks: about two seconds at most, if a task ignores SIGTERM. With threads, three: one
+ *         that is still in a task then goes on by itself, and the last frees the pool.
  */
 MPX_API void mpx_pool_free(mpx_pool *pool);
 

@@ -354,7 +354,7 @@ bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
 		return false;
 	failure.exit_status = -1;
 	snprintf(failure.message, sizeof failure.message, "cancelled");
-	for (int i = 0; i < pool->workers; i++)
+	for (int i = 0; i < pool->workers && pool->backend == MPX_BACKEND_PROCESSES; i++)
 		if (atomic_load(&pool->worker[i].job) == job)
 			atomic_store(&pool->worker[i].condemned, ECANCELED);
 	set_failure(job, &failure);
@@ -362,6 +362,7 @@ bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
 	job->aborted = ECANCELED;
 	THEN;
 	make_ready(pool, job);
+	atomic_store(&job->stopped, 1); /* for workers that nobody can end */
 	return true;
 }
 

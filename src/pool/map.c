@@ -145,7 +145,8 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct mpx__request *r)
 	job->chunksize = chunksize;
 	job->chunks = chunks;
 	job->waiter = r->waiter;
-	job->timeout = o.timeout > 0 ? mpx__nanoseconds(o.timeout) : 0;
+	if (o.timeout > 0 && pool->backend == MPX_BACKEND_PROCESSES)
+		job->timeout = mpx__nanoseconds(o.timeout);
 	job->retries = o.retries > 0 ? (uint32_t)o.retries : 0;
 	job->backoff = o.backoff > 0 ? mpx__nanoseconds(o.backoff) : 0;
 	job->priority = o.priority;
@@ -203,6 +204,10 @@ struct mpx_result *mpx__pool_submit(mpx_pool *pool, const struct mpx__request *r
 		errno = EINVAL;
 		return NULL;
 	}
+	if (!mpx__backend_here(pool)) {
+		errno = EPERM;
+		return NULL;
+	}
 	job = new_job(pool, r);
 	if (!job)
 		return NULL;
@@ -217,6 +222,8 @@ struct mpx_result *mpx__pool_submit(mpx_pool *pool, const struct mpx__request *r
 		errno = error;
 		return NULL;
 	}
+	if (pool->backend == MPX_BACKEND_SERIAL)
+		mpx__worker_run(pool, job);
 	mpx__callback_expect(job);
 	return job;
 }

@@ -62,16 +62,27 @@ static int start_supervisor(mpx_pool *pool)
 	return error;
 }
 
+static int start(mpx_pool *pool)
+{
+	if (pool->backend == MPX_BACKEND_PROCESSES)
+		return start_supervisor(pool);
+	/* Whoever waits for a result waits as long as the creator lives. */
+	atomic_store(&pool->supervisor_id, pool->creator);
+	return pool->backend == MPX_BACKEND_THREADS ? mpx__crew_start(pool)
+						    : mpx__serial_start(pool);
+}
+
 mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 {
 	mpx_pool_options o = {0};
 	mpx_pool *pool;
-	int error;
+	int error, backend;
 
 	if (!mpx__options(&o, sizeof o, options)) {
 		errno = EINVAL;
 		return NULL;
 	}
+	backend = mpx__backend_choose(o.backend);
 	if (o.processes == 0) {
 		o.processes = mpx_cpu_count();
 		if (o.processes > WORKERS_MAX)
@@ -79,7 +90,7 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	}
 	if (o.processes < 0 || o.processes > WORKERS_MAX || o.task_timeout < 0 ||
 	    o.task_timeout != o.task_timeout || o.retries < 0 || o.retries > MPX__RETRIES_MAX ||
-	    o.restart_budget < 0) {
+	    o.restart_budget < 0 || backend < 0) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -88,15 +99,17 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	if (!pool)
 		return NULL;
 	pool->creator = mpx__self();
-	pool->workers = o.processes;
+	pool->backend = (mpx_backend)backend;
+	pool->workers = pool->backend == MPX_BACKEND_SERIAL ? 1 : o.processes;
 	pool->initializer = o.initializer;
 	pool->initargs = o.initargs;
-	pool->max_tasks = o.max_tasks_per_child;
+	if (pool->backend != MPX_BACKEND_SERIAL)
+		pool->max_tasks = o.max_tasks_per_child;
 	pool->timeout = o.task_timeout;
 	pool->retries = o.retries;
 	pool->budget = o.restart_budget ? o.restart_budget : o.processes + SPARE_INITIALIZERS;
 	pool->break_on_death = o.break_on_death;
-	error = start_supervisor(pool);
+	error = start(pool);
 	if (error) {
 		mpx__object_free(pool);
 		errno = error;
@@ -118,7 +131,7 @@ void mpx__pool_wake(mpx_pool *pool)
 {
 	pid_t pid = mpx__peer_pid(atomic_load(&pool->supervisor_id));
 
-	if (pid > 0)
+	if (pid > 0 && pool->backend == MPX_BACKEND_PROCESSES)
 		kill(pid, SIGCHLD);
 }
 
@@ -206,6 +219,8 @@ static int join(mpx_pool *pool, int64_t deadline)
 	int error;
 
 	mpx_log(MPX_LOG_DEBUG, "joining pool");
+	if (pool->backend != MPX_BACKEND_PROCESSES)
+		return mpx__crew_join(pool, deadline);
 	error = mpx__child_wait(pool->supervisor, deadline);
 	if (!error)
 		error = wait_for_workers(pool, deadline);
@@ -231,6 +246,18 @@ int mpx_pool_join(mpx_pool *pool, double timeout)
 	return error ? fail(error) : 0;
 }
 
+void mpx__pool_destroy(mpx_pool *pool)
+{
+	/* The thread of the callbacks may just be asking for the pool of a result. */
+	mpx__private_lock();
+	if (mpx__pool_lock(pool) == 0) {
+		mpx__job_orphan_all(pool);
+		mpx__pool_unlock(pool);
+	}
+	mpx__private_unlock();
+	mpx__object_free(pool);
+}
+
 void mpx_pool_free(mpx_pool *pool)
 {
 	if (!pool || !mpx__is_pool(pool))
@@ -240,18 +267,16 @@ void mpx_pool_free(mpx_pool *pool)
 		return;
 	}
 	mpx_pool_terminate(pool);
+	if (pool->backend != MPX_BACKEND_PROCESSES) {
+		join(pool, mpx__os_now() + INT64_C(3000000000));
+		mpx__crew_free(pool);
+		return;
+	}
 	if (join(pool, mpx__os_now() + INT64_C(3000000000)) != 0) {
 		/* Stopped, perhaps: its workers go with it. */
 		mpx__child_signal(pool->supervisor, SIGKILL);
 		join(pool, mpx__os_now() + INT64_C(3000000000));
 	}
-	/* The thread of the callbacks may just be asking for the pool of a result. */
-	mpx__private_lock();
-	if (mpx__pool_lock(pool) == 0) {
-		mpx__job_orphan_all(pool);
-		mpx__pool_unlock(pool);
-	}
-	mpx__private_unlock();
 	mpx__child_free(pool->supervisor);
-	mpx__object_free(pool);
+	mpx__pool_destroy(pool);
 }

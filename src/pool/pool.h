@@ -15,6 +15,8 @@
  *   executor.c    ProcessPoolExecutor, which is a pool
  *   future.c      Future, which is a result
  *   futures.c     waiting for any of several
+ *   backend.c     which back end a pool has; the serial one
+ *   crew.c        workers that are threads
  *
  * A job (mpx_result) is one map or apply, cut into chunks of items. Each chunk has
  * a word: who is running it, and from which item on; a worker claims a chunk by
@@ -140,6 +142,7 @@ struct mpx_pool {
 	int retries;
 	int budget;
 	bool break_on_death;
+	mpx_backend backend;
 	_Alignas(64) _Atomic uint32_t lock;   /* guards the lists, and all that says so */
 	_Atomic uint32_t state;		      /* under the lock; only grows */
 	uint32_t broken;		      /* under the lock; errno value that tasks fail with */
@@ -154,6 +157,7 @@ struct mpx_pool {
 	_Atomic uint32_t started;		   /* by the supervisor: 1, or 2 + errno value */
 	_Atomic uint32_t supervisor_id;		   /* peer id */
 	struct mpx__child *supervisor;		   /* the creator's, in its private memory */
+	struct mpx__crew *crew;			   /* likewise; or this */
 	struct mpx__worker worker[];
 };
 
@@ -206,6 +210,27 @@ extern _Thread_local struct mpx__task mpx__task;
 /* In the supervisor's, in a worker's process. */
 int mpx__supervisor_main(void *pool);
 int mpx__worker_main(mpx_pool *pool, int number);
+/* A worker's life between its first and its last job. 0, or how its initializer failed. me:
+ * what it puts into chunk words; supervisor: 0 in a thread. */
+int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor);
+/* The calling thread runs all of the job, now. */
+void mpx__worker_run(mpx_pool *pool, struct mpx_result *job);
+
+/* In place of a supervisor. start: 0 or an errno value. join: 0 when all have ended, or
+ * ETIMEDOUT. free: nobody waits any longer; who is last frees the pool. */
+int mpx__crew_start(mpx_pool *pool);
+int mpx__crew_join(mpx_pool *pool, int64_t deadline);
+void mpx__crew_free(mpx_pool *pool);
+
+/* The one that was asked for, or the environment's; -1: there is no such. */
+int mpx__backend_choose(mpx_backend asked);
+/* No workers, but an initializer; 0 or an errno value. */
+int mpx__serial_start(mpx_pool *pool);
+/* Does it take work from the calling process? */
+bool mpx__backend_here(const mpx_pool *pool);
+
+/* The pool's memory, nobody works any more. */
+void mpx__pool_destroy(mpx_pool *pool);
 
 /* No more work; error: what outstanding tasks fail with. */
 int mpx__pool_terminate(mpx_pool *pool, int error, const char *message);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * A worker: joins a job, claims chunks of it until none is left, leaves it.
+ * A worker: joins a job, claims chunks of it until none is left, leaves it. It is a
+ * process, or a thread; or, for one job, the thread that submits it.
  */
 #include "base/deadline.h"
 #include "base/log.h"
@@ -198,10 +199,10 @@ static void wait_for_work(mpx_pool *pool, pid_t supervisor)
 {
 	struct mpx__slice slice = {0};
 
-	if (!has_work(pool))
+	if (supervisor && !has_work(pool))
 		fflush(NULL);
 	while (!has_work(pool)) {
-		if (getppid() != supervisor)
+		if (supervisor && getppid() != supervisor)
 			_exit(1); /* nobody looks after us any more */
 		mpx__event_wait_until(&pool->work, has_work, pool, &slice, INT64_MAX);
 	}
@@ -219,32 +220,60 @@ static void set_up_signals(void)
 	sigaction(SIGCHLD, &action, NULL);
 }
 
-int mpx__worker_main(mpx_pool *pool, int number)
+/* 0, or what the initializer failed with. */
+static int initialize(mpx_pool *pool, struct mpx__worker *w)
+{
+	int error = pool->initializer ? pool->initializer(pool->initargs) : 0;
+
+	if (error < 0)
+		error = EINVAL;
+	atomic_store(error ? &w->init_error : &w->initialized, error ? (uint32_t)error : 1);
+	return error;
+}
+
+int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 {
 	struct mpx__worker *w = &pool->worker[number];
-	pid_t supervisor = getppid();
-	uint32_t me = mpx__self();
 	struct mpx_result *job;
+	int error;
 
-	set_up_signals();
 	mpx__task.worker = number;
-	mpx__process_become("PoolWorker", number + 1, 0);
-	if (pool->initializer) {
-		int error = pool->initializer(pool->initargs);
-
-		if (error) {
-			atomic_store(&w->init_error, error > 0 ? (uint32_t)error : EINVAL);
-			return 1;
-		}
-	}
-	atomic_store(&w->initialized, 1);
+	error = initialize(pool, w);
+	if (error)
+		return error;
 	for (;;) {
 		while ((job = next_job(pool, w))) {
 			work_on(pool, w, job, me);
-			fflush(stdout);
+			if (supervisor)
+				fflush(stdout);
 		}
 		if (atomic_load(&pool->state) != MPX__POOL_OPEN || is_worn_out(pool, w))
 			return 0;
 		wait_for_work(pool, supervisor);
 	}
+}
+
+int mpx__worker_main(mpx_pool *pool, int number)
+{
+	set_up_signals();
+	mpx__process_become("PoolWorker", number + 1, 0);
+	return mpx__worker_live(pool, number, mpx__self(), getppid()) != 0;
+}
+
+void mpx__worker_run(mpx_pool *pool, struct mpx_result *job)
+{
+	struct mpx__worker w = {.job = job};
+	struct mpx__task around = mpx__task;
+	char said[sizeof message];
+
+	memcpy(said, message, sizeof said);
+	mpx__task.worker = 0;
+	if (!atomic_load(&job->ready))
+		work_on(pool, &w, job, mpx__self());
+	if (mpx__pool_lock(pool) == 0) {
+		mpx__job_leave(pool, &w);
+		mpx__pool_unlock(pool);
+	}
+	mpx__task = around;
+	memcpy(message, said, sizeof said);
 }
