@@ -160,4 +160,14 @@ ssize_t mpx__os_recv_passed(int fd, const struct iovec *iov, int n, int *passed)
 /* Processors that this process may use, by affinity and quota; at least 1. */
 int mpx__os_cpu_count(void);
 
+/* The calling thread, and what it forks, runs on one of the processors that it may use:
+ * which, goes by the number. Where that cannot be done, nothing happens. */
+void mpx__os_pin(int number);
+
+/* Of a process of the user's (0: the calling one): bytes of memory that it shares with no
+ * file and no mapping of the family; nanoseconds of processor time. -1 where the system
+ * does not tell. */
+int64_t mpx__os_private_memory(pid_t pid);
+int64_t mpx__os_cpu_time(pid_t pid);
+
 #endif

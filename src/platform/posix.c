@@ -355,3 +355,22 @@ int mpx__os_cpu_count(void)
 
 	return n < 1 ? 1 : (int)n;
 }
+
+void mpx__os_pin(int number)
+{
+	(void)number;
+}
+
+/* --- what a process takes ------------------------------------------------------- */
+
+int64_t mpx__os_private_memory(pid_t pid)
+{
+	(void)pid;
+	return -1;
+}
+
+int64_t mpx__os_cpu_time(pid_t pid)
+{
+	(void)pid;
+	return -1;
+}
