@@ -460,7 +460,7 @@ static int program_small_heap(void)
 	for (unsigned i = 0; i < 100000; i++)
 		child_check(out[i] == i * i);
 	/* Filled to the brim: results are refused, then not any more. */
-	for (size_t size = 1 << 20; size >= sizeof *chain; size /= 2)
+	for (size_t size = 1 << 20; size >= sizeof *chain; size -= (size + 7) / 8)
 		while ((block = mpx_malloc(size))) {
 			*block = chain;
 			chain = block;

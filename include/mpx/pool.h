@@ -96,6 +96,23 @@ typedef struct mpx_pool_options {
 			       3 */
 	bool break_on_death; /**< as concurrent.futures does: a worker that dies breaks the pool */
 	mpx_backend backend; /**< what its workers are */
+	/** Of the following, those with P hold for processes only: other back ends do without. */
+	int (*exit_hook)(void *args); /**< run last in each worker that ends in the ordinary way
+					 (after close, or to be replaced; not after terminate); not
+					 0 is logged */
+	void *exit_args;	      /**< handed to it, as initargs is */
+	bool pin;		      /**< each worker on one processor of those that it may use */
+	int nice;		      /**< P: added to the niceness of each worker */
+	size_t memory_limit; /**< P: bytes of memory of its own that a worker may take, beyond what
+				it was forked with. One that has more is ended, its task fails with
+				ENOMEM; looked at some 50 times a second; 0: any amount */
+	double max_age;	     /**< seconds: a worker that is older is replaced, between its chunks
+				of work; 0: never */
+	size_t max_growth;   /**< P: bytes: one that has taken more is replaced, likewise */
+	double idle_timeout; /**< P: seconds: a worker that has been idle for so long ends, and
+				comes back when there is work for it; 0: never */
+	int processes_max;   /**< the most that mpx_pool_resize may ask for, at most 1024; 0: 64,
+				or processes */
 } mpx_pool_options;
 
 struct mpx_failure;
@@ -150,7 +167,9 @@ typedef struct mpx_failure {
  * in a row, then the pool is broken: every task fails with what the initializer
  * returned (EOWNERDEAD if it died). A pool is broken as well if its supervisor is killed
  * (EOWNERDEAD). Fails with EINVAL (processes below 0 or above 1024, a NaN or negative
- * timeout, retries above 255, no such back end, also in MPX_BACKEND), EAGAIN, ENOMEM, EMFILE.
+ * timeout or age, retries above 255, nice beyond 20, processes_max below processes, no such
+ * back end, also in MPX_BACKEND), ENOTSUP (memory_limit or max_growth where the system does
+ * not tell how much memory a process has), EAGAIN, ENOMEM, EMFILE.
  * With threads, the initializer runs in each; with MPX_BACKEND_SERIAL in this call.
  *
  * Threads: safe.
@@ -379,6 +398,26 @@ MPX_API unsigned long long mpx_task_seed(void);
  */
 MPX_API int mpx_worker_number(void);
 
+/**
+ * For an initializer, exit_hook or task: a pointer that the worker keeps for its life (a
+ * connection, a table, a model).
+ *
+ * Threads: each thread sees its own worker's.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API void mpx_worker_set_state(void *worker_state);
+
+/** That pointer; NULL at the worker's beginning, and outside a worker.
+ *
+ * Threads: each thread sees its own worker's.
+ * Fork: safe.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API void *mpx_worker_state(void);
+
 /* --- imap ---------------------------------------------------------------------- */
 
 typedef struct mpx_imap mpx_imap;
@@ -480,7 +519,21 @@ MPX_API int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_
  */
 MPX_API void mpx_imap_free(mpx_imap *it);
 
-/** How many workers the pool has; 1 with MPX_BACKEND_SERIAL. -1 with EINVAL.
+/**
+ * From now on the pool has so many workers. More are started at once; those that are too
+ * many end when they have done their chunk of work. With MPX_BACKEND_SERIAL nothing
+ * happens. Fails with EINVAL (below 1 or above .processes_max), EBUSY (closed), EPERM
+ * (threads, and another process made the pool), EAGAIN (no more threads; those that could be
+ * made stay).
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family; with threads, in the one that made it.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API int mpx_pool_resize(mpx_pool *pool, int processes);
+
+/** How many workers the pool shall have; 1 with MPX_BACKEND_SERIAL. -1 with EINVAL.
  *
  * Threads: safe.
  * Fork: usable in every process of the family.

@@ -39,17 +39,35 @@ bool mpx__backend_here(const mpx_pool *pool)
 int mpx__serial_start(mpx_pool *pool)
 {
 	struct mpx__task around = mpx__task;
+	void *state = mpx__worker_state;
 	int error = 0;
 
 	mpx__task.worker = 0;
+	mpx__worker_state = NULL;
 	for (int i = 0; i < pool->budget && pool->initializer; i++) {
 		error = pool->initializer(pool->initargs);
 		if (!error)
 			break;
 	}
 	mpx__task = around;
+	pool->kept = mpx__worker_state;
+	mpx__worker_state = state;
 	if (error)
 		mpx__pool_terminate(pool, error > 0 ? error : EINVAL,
 				    "the pool's initializer failed again and again");
 	return 0;
+}
+
+/* At join: once, as a worker's hook is run. */
+void mpx__serial_end(mpx_pool *pool)
+{
+	struct mpx__task around = mpx__task;
+	void *state = mpx__worker_state;
+
+	mpx__task.worker = 0;
+	mpx__worker_state = pool->kept;
+	mpx__worker_end(pool);
+	mpx__worker_state = state;
+	mpx__task = around;
+	pool->exit_hook = NULL;
 }

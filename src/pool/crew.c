@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The libmpx authors
  *
  * Workers that are threads of the pool's creator. Nobody supervises them: they die only
- * with the process. One that is worn out begins its life anew, in the same thread.
+ * with the process. One that is to be replaced begins its life anew, in the same thread.
  *
  * A thread cannot be ended from outside. So that to free a pool takes a bounded time
  * all the same, the threads that are still in a task then are let go, and the last of
@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 /* In a chunk word: no peer id has this bit. */
@@ -25,7 +24,8 @@
 struct member {
 	mpx_pool *pool;
 	int number;
-	bool made; /* to be joined */
+	bool made;  /* to be joined */
+	bool ended; /* it takes no time then */
 	pthread_t thread;
 };
 
@@ -40,12 +40,13 @@ struct mpx__crew {
 
 /* --- a thread -------------------------------------------------------------------------- */
 
-static bool is_needed(mpx_pool *pool)
+static bool is_needed(mpx_pool *pool, int number)
 {
 	uint32_t state = atomic_load(&pool->state);
 
-	return state == MPX__POOL_OPEN ||
-	       (state == MPX__POOL_CLOSED && atomic_load(&pool->pending));
+	return number < atomic_load(&pool->workers) &&
+	       (state == MPX__POOL_OPEN ||
+		(state == MPX__POOL_CLOSED && atomic_load(&pool->pending)));
 }
 
 static void free_all(mpx_pool *pool)
@@ -54,17 +55,25 @@ static void free_all(mpx_pool *pool)
 	mpx__pool_destroy(pool);
 }
 
-static void leave(mpx_pool *pool)
+/* False: it has just become needed again. */
+static bool leave(mpx_pool *pool, struct member *m)
 {
 	struct mpx__crew *crew = pool->crew;
 	bool last;
 
 	mpx__private_lock();
+	if (is_needed(pool, m->number)) {
+		mpx__private_unlock();
+		return false;
+	}
+	m->ended = true;
+	atomic_store(&pool->worker[m->number].id, 0);
 	last = atomic_fetch_sub(&crew->alive, 1) == 1 && crew->abandoned;
 	mpx__event_post(&crew->ended, true);
 	mpx__private_unlock();
 	if (last)
 		free_all(pool);
+	return true;
 }
 
 static void live(mpx_pool *pool, int number)
@@ -73,7 +82,7 @@ static void live(mpx_pool *pool, int number)
 	struct mpx__worker *w = &pool->worker[number];
 	int error;
 
-	w->tasks = 0;
+	atomic_store(&w->initialized, 0);
 	error = mpx__worker_live(pool, number, THREAD | (uint32_t)number, 0);
 	if (!error)
 		atomic_store(&crew->failed_initializers, 0);
@@ -88,24 +97,11 @@ static void *run(void *arg)
 
 	do
 		live(pool, m->number);
-	while (is_needed(pool));
-	leave(pool);
+	while (is_needed(pool, m->number) || !leave(pool, m));
 	return NULL;
 }
 
 /* --- for its creator --------------------------------------------------------------------- */
-
-/* Signals are the other threads' business, but for those that a thread does to itself. */
-static void block_signals(sigset_t *before)
-{
-	static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
-	sigset_t all;
-
-	sigfillset(&all);
-	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-		sigdelset(&all, own[i]);
-	pthread_sigmask(SIG_BLOCK, &all, before);
-}
 
 /* Under the lock. 0 or an errno value. */
 static int add(struct mpx__crew *crew, mpx_pool *pool, int number)
@@ -113,31 +109,46 @@ static int add(struct mpx__crew *crew, mpx_pool *pool, int number)
 	struct member *m = &crew->member[number];
 	int error;
 
+	if (m->made && !m->ended)
+		return 0;
+	if (m->made)
+		pthread_join(m->thread, NULL);
 	m->pool = pool;
 	m->number = number;
+	m->ended = false;
+	if (number >= atomic_load(&pool->used))
+		atomic_store(&pool->used, number + 1);
+	atomic_store(&pool->worker[number].id, pool->creator);
 	atomic_fetch_add(&crew->alive, 1);
 	error = pthread_create(&m->thread, NULL, run, m);
-	if (error)
+	if (error) {
 		atomic_fetch_sub(&crew->alive, 1);
+		atomic_store(&pool->worker[number].id, 0);
+	}
 	m->made = !error;
+	return error;
+}
+
+int mpx__crew_fill(mpx_pool *pool)
+{
+	int error = 0;
+
+	mpx__private_lock();
+	for (int i = 0; i < pool->workers && !error; i++)
+		error = add(pool->crew, pool, i);
+	mpx__private_unlock();
 	return error;
 }
 
 int mpx__crew_start(mpx_pool *pool)
 {
-	size_t size = sizeof(struct mpx__crew) + (size_t)pool->workers * sizeof(struct member);
-	sigset_t before;
-	int error = 0;
+	size_t size = sizeof(struct mpx__crew) + (size_t)pool->room * sizeof(struct member);
+	int error;
 
 	pool->crew = calloc(1, size);
 	if (!pool->crew)
 		return ENOMEM;
-	block_signals(&before);
-	mpx__private_lock();
-	for (int i = 0; i < pool->workers && !error; i++)
-		error = add(pool->crew, pool, i);
-	mpx__private_unlock();
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = mpx__crew_fill(pool);
 	if (!error)
 		return 0;
 	mpx__pool_terminate(pool, ECANCELED, "the pool could not be started");
@@ -157,7 +168,7 @@ static bool all_ended(void *arg)
 static void reap(mpx_pool *pool, bool wait)
 {
 	mpx__private_lock();
-	for (int i = 0; i < pool->workers; i++) {
+	for (int i = 0; i < pool->used; i++) {
 		struct member *m = &pool->crew->member[i];
 
 		if (m->made && wait)
@@ -173,8 +184,10 @@ int mpx__crew_join(mpx_pool *pool, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
 
-	if (!pool->crew) /* serial */
+	if (!pool->crew) {
+		mpx__serial_end(pool);
 		return 0;
+	}
 	while (!all_ended(pool->crew)) {
 		if (mpx__passed(deadline))
 			return ETIMEDOUT;

@@ -196,9 +196,21 @@ static void make_ready_if_done(mpx_pool *pool, struct mpx_result *job)
 		make_ready(pool, job);
 }
 
+size_t mpx__job_waiting(mpx_pool *pool, size_t most)
+{
+	size_t n = 0;
+
+	for (struct mpx_result *job = pool->pending; job && n < most; job = job->next) {
+		uint64_t cursor = atomic_load(&job->cursor);
+
+		n += cursor < job->chunks ? job->chunks - (size_t)cursor : 0;
+	}
+	return n < most ? n : most;
+}
+
 static bool in_use(mpx_pool *pool, struct mpx_result *job)
 {
-	for (int i = 0; i < pool->workers; i++)
+	for (int i = 0; i < pool->used; i++)
 		if (atomic_load(&pool->worker[i].job) == job)
 			return true;
 	return false;
@@ -354,7 +366,7 @@ bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
 		return false;
 	failure.exit_status = -1;
 	snprintf(failure.message, sizeof failure.message, "cancelled");
-	for (int i = 0; i < pool->workers && pool->backend == MPX_BACKEND_PROCESSES; i++)
+	for (int i = 0; i < pool->used && pool->backend == MPX_BACKEND_PROCESSES; i++)
 		if (atomic_load(&pool->worker[i].job) == job)
 			atomic_store(&pool->worker[i].condemned, ECANCELED);
 	set_failure(job, &failure);
@@ -419,7 +431,7 @@ void mpx__job_orphan_all(mpx_pool *pool)
 {
 	struct mpx_result *job;
 
-	for (int i = 0; i < pool->workers; i++)
+	for (int i = 0; i < pool->used; i++)
 		atomic_store(&pool->worker[i].job, NULL);
 	while ((job = pool->all)) {
 		if (job->detached || (job->waiter && mpx__peer_dead(job->waiter))) {

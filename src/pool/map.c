@@ -188,7 +188,7 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 	if (error)
 		return error;
 	mpx__event_post(&pool->work, job->chunks > 1);
-	if (job->timeout)
+	if (job->timeout || pool->memory_limit || atomic_load(&pool->missing))
 		mpx__pool_wake(pool);
 	return 0;
 }

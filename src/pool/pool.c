@@ -16,7 +16,7 @@
 #include <mpx/process.h>
 #include <signal.h>
 
-enum { WORKERS_MAX = 1024, SPARE_INITIALIZERS = 3 };
+enum { WORKERS_MAX = 1024, ROOM = 64, SPARE_INITIALIZERS = 3 };
 
 static int fail(int error)
 {
@@ -87,17 +87,23 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 		o.processes = mpx_cpu_count();
 		if (o.processes > WORKERS_MAX)
 			o.processes = WORKERS_MAX;
+		if (o.processes_max > 0 && o.processes > o.processes_max)
+			o.processes = o.processes_max;
 	}
 	if (o.processes < 0 || o.processes > WORKERS_MAX || o.task_timeout < 0 ||
 	    o.task_timeout != o.task_timeout || o.retries < 0 || o.retries > MPX__RETRIES_MAX ||
-	    o.restart_budget < 0 || backend < 0) {
+	    o.restart_budget < 0 || backend < 0 || o.processes_max > WORKERS_MAX ||
+	    (o.processes_max && o.processes_max < o.processes)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	pool = mpx__object_new(sizeof *pool + (size_t)o.processes * sizeof pool->worker[0],
+	if (!o.processes_max)
+		o.processes_max = o.processes > ROOM ? o.processes : ROOM;
+	pool = mpx__object_new(sizeof *pool + (size_t)o.processes_max * sizeof pool->worker[0],
 			       MPX__POOL);
 	if (!pool)
 		return NULL;
+	pool->room = o.processes_max;
 	pool->creator = mpx__self();
 	pool->backend = (mpx_backend)backend;
 	pool->workers = pool->backend == MPX_BACKEND_SERIAL ? 1 : o.processes;
@@ -109,7 +115,9 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	pool->retries = o.retries;
 	pool->budget = o.restart_budget ? o.restart_budget : o.processes + SPARE_INITIALIZERS;
 	pool->break_on_death = o.break_on_death;
-	error = start(pool);
+	error = mpx__life_options(pool, &o);
+	if (!error)
+		error = start(pool);
 	if (error) {
 		mpx__object_free(pool);
 		errno = error;
@@ -121,6 +129,36 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 int mpx_pool_processes(mpx_pool *pool)
 {
 	return mpx__is_pool(pool) ? pool->workers : -1;
+}
+
+int mpx_pool_resize(mpx_pool *pool, int processes)
+{
+	int error;
+
+	if (!mpx__is_pool(pool))
+		return -1;
+	if (processes < 1 || processes > pool->room)
+		return fail(EINVAL);
+	if (pool->backend == MPX_BACKEND_SERIAL)
+		return 0;
+	if (!mpx__backend_here(pool))
+		return fail(EPERM);
+	error = mpx__pool_lock(pool);
+	if (error)
+		return fail(error);
+	if (atomic_load(&pool->state) == MPX__POOL_OPEN)
+		atomic_store(&pool->workers, processes);
+	else
+		error = EBUSY;
+	mpx__pool_unlock(pool);
+	if (error)
+		return fail(error);
+	mpx_log(MPX_LOG_DEBUG, "resizing pool to %d workers", processes);
+	mpx__event_post(&pool->work, true);
+	mpx__pool_wake(pool);
+	if (pool->backend == MPX_BACKEND_THREADS)
+		error = mpx__crew_fill(pool);
+	return error ? fail(error) : 0;
 }
 
 /* --- ending ---------------------------------------------------------------------------- */
@@ -198,7 +236,7 @@ bool mpx__pool_supervisor_died(mpx_pool *pool)
 /* The supervisor has ended. If it was killed its workers are being killed: wait. */
 static int wait_for_workers(mpx_pool *pool, int64_t deadline)
 {
-	for (int i = 0; i < pool->workers; i++) {
+	for (int i = 0; i < pool->used; i++) {
 		struct mpx__slice slice = {0};
 		uint32_t id = atomic_load(&pool->worker[i].id);
 

@@ -6,6 +6,7 @@
  *   map.c         submits jobs, and waits for those of map and apply
  *   job.c         a job's life: lists, completion, failure, what a death means
  *   worker.c      the process that runs tasks
+ *   life.c        a worker's beginning and end, and when it is replaced
  *   supervisor.c  the process that forks the workers and looks after them
  *   pool.c        making and ending a pool
  *   result.c      AsyncResult
@@ -120,6 +121,10 @@ struct mpx__worker {
 	uint64_t tasks;		      /* run so far */
 	_Atomic uint32_t initialized; /* 1: the initializer went well */
 	_Atomic uint32_t init_error;  /* what it returned otherwise */
+	int64_t born;		      /* when */
+	_Atomic int64_t memory;	      /* private, at its beginning; -1: not known */
+	/* Under the lock: it has been idle for too long, and comes back when it is needed. */
+	_Atomic uint32_t retired;
 	/* By the supervisor: */
 	_Alignas(64) _Atomic uint32_t id; /* peer id; 0: none at the moment */
 	/* Under the lock: not 0: it shall die, for that reason (errno value), and take
@@ -134,19 +139,30 @@ enum mpx__pool_state { MPX__POOL_OPEN, MPX__POOL_CLOSED, MPX__POOL_TERMINATED };
 struct mpx_pool {
 	struct mpx__object object;
 	uint32_t creator; /* peer id; from here to lock: constant */
-	int workers;
 	int (*initializer)(void *args);
 	void *initargs;
+	int (*exit_hook)(void *args);
+	void *exit_args;
+	bool pin;
+	int nice;
+	int64_t memory_limit;
+	int64_t max_growth;
+	int64_t max_age;      /* nanoseconds, and so is this: */
+	int64_t idle_timeout; /* 0: none */
+	int room;	      /* for so many workers at most */
 	size_t max_tasks;
 	double timeout; /* seconds */
 	int retries;
 	int budget;
 	bool break_on_death;
 	mpx_backend backend;
-	_Alignas(64) _Atomic uint32_t lock;   /* guards the lists, and all that says so */
-	_Atomic uint32_t state;		      /* under the lock; only grows */
-	uint32_t broken;		      /* under the lock; errno value that tasks fail with */
-	_Atomic int64_t least_timeout;	      /* under the lock; of all jobs so far; 0: none */
+	_Alignas(64) _Atomic uint32_t lock; /* guards the lists, and all that says so */
+	_Atomic uint32_t state;		    /* under the lock; only grows */
+	_Atomic int workers;		    /* under the lock; so many are wanted */
+	_Atomic int used;		    /* no worker from here on was ever begun; only grows */
+	_Atomic uint32_t missing;	    /* under the lock; some have retired */
+	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
+	_Atomic int64_t least_timeout;	    /* under the lock; of all jobs so far; 0: none */
 	_Atomic(struct mpx_result *) pending; /* truth: jobs with chunks to claim */
 	struct mpx_result *pending_last;      /* index */
 	struct mpx_result *all;		      /* truth: jobs that are not freed */
@@ -158,6 +174,7 @@ struct mpx_pool {
 	_Atomic uint32_t supervisor_id;		   /* peer id */
 	struct mpx__child *supervisor;		   /* the creator's, in its private memory */
 	struct mpx__crew *crew;			   /* likewise; or this */
+	_Atomic(void *) kept;			   /* likewise; mpx_worker_state, if serial */
 	struct mpx__worker worker[];
 };
 
@@ -181,6 +198,8 @@ void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
 bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);
 /* No more of it is begun. */
 void mpx__job_stop(mpx_pool *pool, struct mpx_result *job);
+/* How many chunks nobody has begun, at most so many. */
+size_t mpx__job_waiting(mpx_pool *pool, size_t most);
 /* The user does not want it any more; false if it is ready. */
 bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job);
 /* Has a worker got it, or had it? Whoever holds the lock knows that it stays so. */
@@ -205,6 +224,23 @@ struct mpx__task {
 };
 extern _Thread_local struct mpx__task mpx__task;
 
+/* --- life.c -------------------------------------------------------------------------------- */
+
+/* 0, or what the initializer failed with. */
+int mpx__worker_begin(mpx_pool *pool, struct mpx__worker *w, int number);
+/* In the ordinary way. */
+void mpx__worker_end(mpx_pool *pool);
+/* Is it to be replaced, or one too many? */
+bool mpx__worker_is_due(mpx_pool *pool, struct mpx__worker *w, int number);
+/* It has had nothing to do for so long: it ends, unless there is work after all. */
+bool mpx__worker_retire(mpx_pool *pool, struct mpx__worker *w);
+/* Has the worker with this pid more memory than it may? */
+bool mpx__worker_is_too_big(mpx_pool *pool, struct mpx__worker *w, pid_t pid);
+/* Options, as far as they are about this; 0 or an errno value. */
+int mpx__life_options(mpx_pool *pool, const mpx_pool_options *o);
+
+extern _Thread_local void *mpx__worker_state;
+
 /* --- the others -------------------------------------------------------------------------- */
 
 /* In the supervisor's, in a worker's process. */
@@ -221,11 +257,14 @@ void mpx__worker_run(mpx_pool *pool, struct mpx_result *job);
 int mpx__crew_start(mpx_pool *pool);
 int mpx__crew_join(mpx_pool *pool, int64_t deadline);
 void mpx__crew_free(mpx_pool *pool);
+/* As many as are wanted now; 0 or an errno value. */
+int mpx__crew_fill(mpx_pool *pool);
 
 /* The one that was asked for, or the environment's; -1: there is no such. */
 int mpx__backend_choose(mpx_backend asked);
 /* No workers, but an initializer; 0 or an errno value. */
 int mpx__serial_start(mpx_pool *pool);
+void mpx__serial_end(mpx_pool *pool);
 /* Does it take work from the calling process? */
 bool mpx__backend_here(const mpx_pool *pool);
 

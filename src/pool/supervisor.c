@@ -35,16 +35,19 @@
 #define SLOW_TICK INT64_C(1000000000)
 /* From SIGTERM to SIGKILL, for one worker. */
 #define GRACE INT64_C(1000000000)
+/* How often the memory of workers is looked at while they work. */
+#define MEMORY_TICK INT64_C(20000000)
 
 struct supervisor {
 	mpx_pool *pool;
 	pid_t creator;
 	sigset_t creators_mask;
-	struct mpx__child **child; /* [workers]; NULL: none at the moment */
-	int64_t *kill_at;	   /* [workers]; 0, or it got SIGTERM and gets SIGKILL then */
+	struct mpx__child **child; /* [room]; NULL: none at the moment */
+	int64_t *kill_at;	   /* [room]; 0, or it got SIGTERM and gets SIGKILL then */
 	int failed_initializers;   /* in a row */
 	int alive;
 	int64_t spawn_at; /* after a failed fork: not before */
+	int64_t look_at;  /* the next look at the workers' memory: not before */
 	int64_t terminated_at;
 	int signalled; /* of the ladder's signals */
 	int creator_watch;
@@ -96,7 +99,10 @@ static int spawn(struct supervisor *s, int i)
 	atomic_store(&w->init_error, 0);
 	atomic_store(&w->condemned, 0);
 	atomic_store(&w->expires, 0);
-	w->tasks = 0;
+	atomic_store(&w->memory, -1);
+	atomic_store(&w->retired, 0);
+	if (i >= atomic_load(&s->pool->used))
+		atomic_store(&s->pool->used, i + 1);
 	s->kill_at[i] = 0;
 	error = mpx__child_start(c, run_worker, &order, false);
 	if (error) {
@@ -126,6 +132,9 @@ static mpx_failure describe(const struct mpx__child *c, uint32_t condemned)
 	if (condemned == ETIMEDOUT) {
 		how.error = ETIMEDOUT;
 		snprintf(how.message, sizeof how.message, "ran longer than its timeout");
+	} else if (condemned == ENOMEM) {
+		how.error = ENOMEM;
+		snprintf(how.message, sizeof how.message, "worker was over its memory limit");
 	} else {
 		snprintf(how.message, sizeof how.message,
 			 how.signal ? "worker was killed by signal %d"
@@ -178,7 +187,7 @@ static void bury(struct supervisor *s, int i)
 
 static void reap(struct supervisor *s)
 {
-	for (int i = 0; i < s->pool->workers; i++)
+	for (int i = 0; i < s->pool->used; i++)
 		if (s->child[i] && mpx__child_poll(s->child[i]))
 			bury(s, i);
 }
@@ -197,15 +206,49 @@ static bool needs_workers(struct supervisor *s)
 	return pending;
 }
 
+/* Of those that have retired, so many are needed: for chunks that wait, and that no idle
+ * worker is about to take. */
+static int count_recalled(struct supervisor *s)
+{
+	int wanted = atomic_load(&s->pool->workers), n, retired = 0;
+
+	if (!atomic_load(&s->pool->missing) || mpx__pool_lock(s->pool) != 0)
+		return 0;
+	n = (int)mpx__job_waiting(s->pool, (size_t)wanted);
+	for (int i = 0; i < wanted; i++) {
+		struct mpx__worker *w = &s->pool->worker[i];
+
+		if (atomic_load(&w->retired))
+			retired++;
+		else if (s->child[i] && !atomic_load(&w->job) && n > 0)
+			n--;
+	}
+	if (!retired)
+		atomic_store(&s->pool->missing, 0);
+	mpx__pool_unlock(s->pool);
+	return n;
+}
+
+static bool is_full(struct supervisor *s)
+{
+	int wanted = atomic_load(&s->pool->workers);
+
+	for (int i = 0; i < wanted; i++)
+		if (!s->child[i])
+			return false;
+	return true;
+}
+
 /* 0, or why not all that are needed could be forked. */
 static int fill_up(struct supervisor *s)
 {
-	int error = 0;
+	int wanted = atomic_load(&s->pool->workers), recalled, error = 0;
 
-	if (s->alive == s->pool->workers || !needs_workers(s))
+	if (is_full(s) || !needs_workers(s))
 		return 0;
-	for (int i = 0; i < s->pool->workers && !error; i++)
-		if (!s->child[i])
+	recalled = count_recalled(s);
+	for (int i = 0; i < wanted && !error; i++)
+		if (!s->child[i] && (!atomic_load(&s->pool->worker[i].retired) || recalled-- > 0))
 			error = spawn(s, i);
 	s->spawn_at = error ? mpx__os_now() + 100000000 : 0;
 	return error;
@@ -213,7 +256,7 @@ static int fill_up(struct supervisor *s)
 
 static void signal_all(struct supervisor *s, int signal)
 {
-	for (int i = 0; i < s->pool->workers; i++)
+	for (int i = 0; i < s->pool->used; i++)
 		if (s->child[i])
 			mpx__child_signal(s->child[i], signal);
 }
@@ -232,26 +275,60 @@ static bool has_expired(struct mpx__worker *w, int64_t now)
 	return true;
 }
 
+static void condemn_the_big(struct supervisor *s)
+{
+	int64_t now = mpx__os_now();
+
+	if (!s->pool->memory_limit || now < s->look_at)
+		return;
+	s->look_at = now + MEMORY_TICK;
+	for (int i = 0; i < s->pool->used; i++) {
+		struct mpx__worker *w = &s->pool->worker[i];
+
+		if (!s->child[i] || !mpx__worker_is_too_big(s->pool, w, s->child[i]->pid) ||
+		    mpx__pool_lock(s->pool) != 0)
+			continue;
+		if (!atomic_load(&w->condemned))
+			atomic_store(&w->condemned, ENOMEM);
+		mpx__pool_unlock(s->pool);
+	}
+}
+
+static const char *tell_why(uint32_t condemned)
+{
+	return condemned == ETIMEDOUT ? "its task ran longer than its timeout"
+	       : condemned == ENOMEM  ? "it is over its memory limit"
+				      : "its task was cancelled";
+}
+
+/* Who is over its memory limit gets no time to take more. */
+static int64_t grace_of(uint32_t condemned)
+{
+	return condemned == ENOMEM ? 0 : GRACE;
+}
+
 static void end_condemned(struct supervisor *s)
 {
 	int64_t now = mpx__os_now();
 
-	for (int i = 0; i < s->pool->workers; i++) {
+	condemn_the_big(s);
+	for (int i = 0; i < s->pool->used; i++) {
 		struct mpx__worker *w = &s->pool->worker[i];
+		uint32_t condemned;
 
 		if (!s->child[i] || (!has_expired(w, now) && !atomic_load(&w->condemned)))
 			continue;
-		if (!s->kill_at[i]) {
+		condemned = atomic_load(&w->condemned);
+		if (!s->kill_at[i] && grace_of(condemned)) {
 			mpx__child_signal(s->child[i], SIGTERM);
 			s->kill_at[i] = now + GRACE;
-			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGTERM: its task %s", i + 1,
-				atomic_load(&w->condemned) == ETIMEDOUT
-					? "ran longer than its timeout"
-					: "was cancelled");
+			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGTERM: %s", i + 1,
+				tell_why(condemned));
 		} else if (now >= s->kill_at[i]) {
 			mpx__child_signal(s->child[i], SIGKILL);
 			s->kill_at[i] = INT64_MAX;
-			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGKILL", i + 1);
+			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGKILL: %s", i + 1,
+				tell_why(condemned));
 		}
 	}
 }
@@ -264,7 +341,7 @@ static int64_t next_end(struct supervisor *s)
 	int64_t next = INT64_MAX, least = atomic_load(&s->pool->least_timeout);
 	bool work = atomic_load(&s->pool->pending) != NULL;
 
-	for (int i = 0; i < s->pool->workers; i++) {
+	for (int i = 0; i < s->pool->used; i++) {
 		struct mpx__worker *w = &s->pool->worker[i];
 		uint64_t expires = atomic_load(&w->expires);
 
@@ -278,6 +355,8 @@ static int64_t next_end(struct supervisor *s)
 	}
 	if (least && work && mpx__os_now() + least < next)
 		next = mpx__os_now() + least;
+	if (s->pool->memory_limit && work && s->look_at < next)
+		next = s->look_at;
 	return next;
 }
 
@@ -371,8 +450,8 @@ static int set_up(struct supervisor *s, mpx_pool *pool)
 	s->pool = pool;
 	s->creator = getppid();
 	s->creator_watch = mpx__os_watch(s->creator);
-	s->child = calloc((size_t)pool->workers, sizeof *s->child);
-	s->kill_at = calloc((size_t)pool->workers, sizeof *s->kill_at);
+	s->child = calloc((size_t)pool->room, sizeof *s->child);
+	s->kill_at = calloc((size_t)pool->room, sizeof *s->kill_at);
 	if (!s->child || !s->kill_at || mpx__os_socketpair(wake_pipe) != 0)
 		return errno;
 	fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK);

@@ -154,16 +154,11 @@ static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 			      memory_order_release);
 }
 
-static bool is_worn_out(mpx_pool *pool, struct mpx__worker *w)
-{
-	return pool->max_tasks && w->tasks >= pool->max_tasks;
-}
-
 static void work_on(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, uint32_t me)
 {
 	uint64_t c;
 
-	while (!is_over(pool) && !is_worn_out(pool, w) &&
+	while (!is_over(pool) && !mpx__worker_is_due(pool, w, mpx__task.worker) &&
 	       (c = atomic_fetch_add(&job->cursor, 1)) < job->chunks)
 		try_chunk(pool, w, job, (size_t)c, me);
 }
@@ -180,7 +175,7 @@ static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
 		mpx__pool_unlock(pool);
 		wait_to_die();
 	}
-	if (!is_over(pool) && !is_worn_out(pool, w)) {
+	if (!is_over(pool) && !mpx__worker_is_due(pool, w, mpx__task.worker)) {
 		job = mpx__job_first(pool);
 		atomic_store(&w->job, job);
 	}
@@ -195,17 +190,32 @@ static bool has_work(void *arg)
 	return atomic_load(&pool->pending) || atomic_load(&pool->state) != MPX__POOL_OPEN;
 }
 
-static void wait_for_work(mpx_pool *pool, pid_t supervisor)
+/* When a worker that is idle from now on has been so for too long. */
+static int64_t idle_until(mpx_pool *pool)
+{
+	return pool->idle_timeout && pool->backend == MPX_BACKEND_PROCESSES
+		       ? mpx__os_now() + pool->idle_timeout
+		       : INT64_MAX;
+}
+
+/* False: there may be some, but not for this worker. */
+static bool wait_for_work(mpx_pool *pool, struct mpx__worker *w, int number, pid_t supervisor)
 {
 	struct mpx__slice slice = {0};
+	int64_t end;
 
 	if (supervisor && !has_work(pool))
 		fflush(NULL);
+	end = idle_until(pool);
 	while (!has_work(pool)) {
 		if (supervisor && getppid() != supervisor)
 			_exit(1); /* nobody looks after us any more */
-		mpx__event_wait_until(&pool->work, has_work, pool, &slice, INT64_MAX);
+		if (mpx__worker_is_due(pool, w, number) ||
+		    (mpx__passed(end) && mpx__worker_retire(pool, w)))
+			return false;
+		mpx__event_wait_until(&pool->work, has_work, pool, &slice, end);
 	}
+	return true;
 }
 
 static void set_up_signals(void)
@@ -220,17 +230,6 @@ static void set_up_signals(void)
 	sigaction(SIGCHLD, &action, NULL);
 }
 
-/* 0, or what the initializer failed with. */
-static int initialize(mpx_pool *pool, struct mpx__worker *w)
-{
-	int error = pool->initializer ? pool->initializer(pool->initargs) : 0;
-
-	if (error < 0)
-		error = EINVAL;
-	atomic_store(error ? &w->init_error : &w->initialized, error ? (uint32_t)error : 1);
-	return error;
-}
-
 int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 {
 	struct mpx__worker *w = &pool->worker[number];
@@ -238,19 +237,20 @@ int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 	int error;
 
 	mpx__task.worker = number;
-	error = initialize(pool, w);
+	error = mpx__worker_begin(pool, w, number);
 	if (error)
 		return error;
-	for (;;) {
+	do {
 		while ((job = next_job(pool, w))) {
 			work_on(pool, w, job, me);
 			if (supervisor)
 				fflush(stdout);
 		}
-		if (atomic_load(&pool->state) != MPX__POOL_OPEN || is_worn_out(pool, w))
-			return 0;
-		wait_for_work(pool, supervisor);
-	}
+	} while (atomic_load(&pool->state) == MPX__POOL_OPEN &&
+		 !mpx__worker_is_due(pool, w, number) &&
+		 wait_for_work(pool, w, number, supervisor));
+	mpx__worker_end(pool);
+	return 0;
 }
 
 int mpx__worker_main(mpx_pool *pool, int number)
@@ -264,12 +264,16 @@ void mpx__worker_run(mpx_pool *pool, struct mpx_result *job)
 {
 	struct mpx__worker w = {.job = job};
 	struct mpx__task around = mpx__task;
+	void *state = mpx__worker_state;
 	char said[sizeof message];
 
 	memcpy(said, message, sizeof said);
 	mpx__task.worker = 0;
+	mpx__worker_state = pool->kept;
 	if (!atomic_load(&job->ready))
 		work_on(pool, &w, job, mpx__self());
+	pool->kept = mpx__worker_state;
+	mpx__worker_state = state;
 	if (mpx__pool_lock(pool) == 0) {
 		mpx__job_leave(pool, &w);
 		mpx__pool_unlock(pool);
