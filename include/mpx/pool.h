@@ -519,6 +519,68 @@ MPX_API int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_
  */
 MPX_API void mpx_imap_free(mpx_imap *it);
 
+/** What a pool has done and has to do. Items are those of all maps, applies and imaps; what
+ * was cancelled, stopped or lost when the pool ended is neither done nor failed. Exact once
+ * nothing runs, but for an item that a worker was at when it was killed. */
+typedef struct mpx_pool_statistics {
+	unsigned long long submitted; /**< items */
+	unsigned long long done;      /**< items that ended well */
+	unsigned long long failed;    /**< items that failed in the end */
+	unsigned long long retried;   /**< attempts after the first of an item */
+	unsigned long long died;      /**< workers that ended in no ordinary way */
+	unsigned long long queued;    /**< about so many items are in chunks that wait */
+	int workers;		      /**< what mpx_pool_processes says */
+	int alive;		      /**< of them */
+	int busy;		      /**< of those */
+} mpx_pool_statistics;
+
+typedef enum mpx_worker_activity {
+	MPX_WORKER_NONE,     /**< there is none with this number at the moment */
+	MPX_WORKER_STARTING, /**< its initializer runs */
+	MPX_WORKER_IDLE,
+	MPX_WORKER_BUSY
+} mpx_worker_activity;
+
+/** What one worker does. */
+typedef struct mpx_worker_statistics {
+	mpx_worker_activity activity;
+	pid_t pid;		  /**< of its process; 0 if there is none */
+	size_t index;		  /**< if it is busy: of the item, as in mpx_task_index, */
+	double age;		  /**< and seconds since it began; of items shorter than a
+				     microsecond, that of one of the last 64 */
+	unsigned long long tasks; /**< items that it has run, well or not */
+	double cpu;		  /**< seconds of processor time; -1: not known, or a thread */
+	long long memory;	  /**< bytes of its own; -1: not known, or a thread */
+} mpx_worker_statistics;
+
+/**
+ * How the pool is getting on: mpx_pool_stats(pool, &statistics). It may be asked as often
+ * as you like: a task costs no lock and no system call for it. Fails with EINVAL.
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API int mpx_pool_get_stats(mpx_pool *pool, mpx_pool_statistics *statistics, size_t size);
+#define mpx_pool_stats(pool, statistics)                                                           \
+	mpx_pool_get_stats((pool), (statistics), sizeof *(statistics))
+
+/**
+ * How one worker is getting on: mpx_pool_worker_stats(pool, number, &statistics), number as
+ * in mpx_worker_number. With MPX_BACKEND_SERIAL number 0 is the process that made the pool,
+ * and is never busy. Fails with EINVAL (also: a number from .processes_max on).
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the pool's own lock.
+ */
+MPX_API int mpx_pool_get_worker_stats(mpx_pool *pool, int number, mpx_worker_statistics *statistics,
+				      size_t size);
+#define mpx_pool_worker_stats(pool, number, statistics)                                            \
+	mpx_pool_get_worker_stats((pool), (number), (statistics), sizeof *(statistics))
+
 /**
  * From now on the pool has so many workers. More are started at once; those that are too
  * many end when they have done their chunk of work. With MPX_BACKEND_SERIAL nothing

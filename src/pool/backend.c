@@ -50,6 +50,9 @@ int mpx__serial_start(mpx_pool *pool)
 			break;
 	}
 	mpx__task = around;
+	atomic_store(&pool->worker[0].id, pool->creator);
+	atomic_store(&pool->worker[0].initialized, 1);
+	atomic_store(&pool->used, 1);
 	pool->kept = mpx__worker_state;
 	mpx__worker_state = state;
 	if (error)

@@ -208,6 +208,18 @@ size_t mpx__job_waiting(mpx_pool *pool, size_t most)
 	return n < most ? n : most;
 }
 
+uint64_t mpx__job_queued(mpx_pool *pool)
+{
+	uint64_t n = 0;
+
+	for (struct mpx_result *job = pool->pending; job; job = job->next) {
+		uint64_t cursor = atomic_load(&job->cursor);
+
+		n += cursor < job->chunks ? job->n - (size_t)cursor * job->chunksize : 0;
+	}
+	return n;
+}
+
 static bool in_use(mpx_pool *pool, struct mpx_result *job)
 {
 	for (int i = 0; i < pool->used; i++)
@@ -292,6 +304,7 @@ void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure)
 {
 	uint32_t failed = atomic_load(&job->failed);
 
+	atomic_load(&job->pool)->failed++;
 	if (job->errors)
 		job->errors[failure->index] = failure->error;
 	job->failures++;
@@ -342,6 +355,7 @@ bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mp
 	uint64_t c = atomic_load(&w->chunk), word;
 	bool again = false;
 
+	pool->died += job || how->exit_status != 0;
 	if (!job)
 		return false;
 	if (!atomic_load(&job->ready)) {
@@ -355,6 +369,7 @@ bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mp
 		rewind_cursor(pool, job);
 	}
 	mpx__job_leave(pool, w);
+	pool->retried += again;
 	return again;
 }
 

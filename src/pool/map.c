@@ -176,6 +176,7 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 		error = EBUSY;
 	} else {
 		mpx__job_add(pool, job);
+		pool->submitted += job->n;
 		least = atomic_load(&pool->least_timeout);
 		if (job->timeout && (!least || job->timeout < least))
 			atomic_store(&pool->least_timeout, job->timeout);

@@ -16,6 +16,7 @@
  *   executor.c    ProcessPoolExecutor, which is a pool
  *   future.c      Future, which is a result
  *   futures.c     waiting for any of several
+ *   stats.c       what can be read about a pool while it runs
  *   backend.c     which back end a pool has; the serial one
  *   crew.c        workers that are threads
  *
@@ -118,7 +119,10 @@ struct mpx__worker {
 	/* When the item must be done, 0: any time. The supervisor adds MPX__EXPIRED by
 	 * compare-exchange; a worker that finds that when it is done waits to die. */
 	_Atomic uint64_t expires;
-	uint64_t tasks;		      /* run so far */
+	_Atomic uint64_t tasks; /* run so far */
+	_Atomic uint64_t done;	/* well; of all that had this number, and so is this: */
+	_Atomic uint64_t retried;
+	_Atomic int64_t began;	      /* the item that it is at, or one shortly before */
 	_Atomic uint32_t initialized; /* 1: the initializer went well */
 	_Atomic uint32_t init_error;  /* what it returned otherwise */
 	int64_t born;		      /* when */
@@ -161,6 +165,8 @@ struct mpx_pool {
 	_Atomic int workers;		    /* under the lock; so many are wanted */
 	_Atomic int used;		    /* no worker from here on was ever begun; only grows */
 	_Atomic uint32_t missing;	    /* under the lock; some have retired */
+	uint64_t submitted, failed;	    /* under the lock, all of these: items, */
+	uint64_t retried, died;		    /* and after deaths; workers */
 	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
 	_Atomic int64_t least_timeout;	    /* under the lock; of all jobs so far; 0: none */
 	_Atomic(struct mpx_result *) pending; /* truth: jobs with chunks to claim */
@@ -200,6 +206,8 @@ bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mp
 void mpx__job_stop(mpx_pool *pool, struct mpx_result *job);
 /* How many chunks nobody has begun, at most so many. */
 size_t mpx__job_waiting(mpx_pool *pool, size_t most);
+/* How many items are in such. */
+uint64_t mpx__job_queued(mpx_pool *pool);
 /* The user does not want it any more; false if it is ready. */
 bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job);
 /* Has a worker got it, or had it? Whoever holds the lock knows that it stays so. */

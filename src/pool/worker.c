@@ -98,16 +98,48 @@ static void back_off(struct mpx_result *job, uint32_t attempts)
 								   : MPX__SLICE_MAX);
 }
 
+/* The worker's own: nobody else writes. */
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+/* When items begin is noted of each; but while they take less time than it is worth to
+ * look at the clock, of one in many. */
+struct stamps {
+	size_t next; /* item */
+	size_t gap;
+	int64_t last;
+};
+
+static void stamp(struct stamps *s, struct mpx__worker *w, size_t item)
+{
+	enum { GAP_MAX = 64, NANOSECONDS = 1000 };
+	int64_t now = mpx__os_now();
+
+	if (now - s->last >= (int64_t)s->gap * NANOSECONDS)
+		s->gap = 1;
+	else if (s->gap < GAP_MAX)
+		s->gap *= 2;
+	s->last = now;
+	s->next = item + s->gap;
+	atomic_store_explicit(&w->began, now, memory_order_relaxed);
+}
+
 /* attempts: how often the first of them has failed. */
 static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
 		      size_t end, uint32_t attempts)
 {
 	struct mpx__task *task = &mpx__task;
+	struct stamps stamps = {.next = item, .gap = 1};
 
 	task->job = job;
 	for (; item < end && !is_over(pool) && !is_stopped(job); item++, attempts = 0) {
 		int error;
 
+		if (item >= stamps.next)
+			stamp(&stamps, w, item);
 		task->item = item;
 		task->attempt = attempts;
 		atomic_store_explicit(&w->attempts, attempts, memory_order_relaxed);
@@ -116,6 +148,7 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 		THEN;
 		while ((error = run_item(w, job, item)) && attempts < job->retries) {
 			atomic_store(&w->attempts, ++attempts);
+			count(&w->retried, 1);
 			task->attempt = attempts;
 			mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item,
 				error);
@@ -124,7 +157,8 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 		}
 		if (error)
 			report(pool, job, item, error);
-		w->tasks++;
+		count(&w->done, !error);
+		count(&w->tasks, 1);
 	}
 	task->job = NULL;
 }
@@ -276,6 +310,9 @@ void mpx__worker_run(mpx_pool *pool, struct mpx_result *job)
 	mpx__worker_state = state;
 	if (mpx__pool_lock(pool) == 0) {
 		mpx__job_leave(pool, &w);
+		count(&pool->worker[0].done, w.done);
+		count(&pool->worker[0].tasks, w.tasks);
+		count(&pool->worker[0].retried, w.retried);
 		mpx__pool_unlock(pool);
 	}
 	mpx__task = around;
