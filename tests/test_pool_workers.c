@@ -7,7 +7,7 @@
  *   last task (test_pool_worker_lifetime, test_worker_finalization_via_atexit_handler
  *   of CPython), not after terminate; mpx_worker_state; .pin; .nice; .memory_limit:
  *   ENOMEM, told apart, retried; .max_age, .max_growth; mpx_pool_resize up and down,
- *   busy and idle, from another process, killed; .idle_timeout; values that are wrong.
+ *   busy and idle, from another process, killed; .idle_timeout, also killed; values that are wrong.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -16,7 +16,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 #define EACH(b) for (mpx_backend b = MPX_BACKEND_PROCESSES; b <= MPX_BACKEND_SERIAL; b++)
 
@@ -456,6 +458,41 @@ static void test_idle_timeout(void **state)
 	mpx_free(l);
 }
 
+/* Ends the worker at some instruction within the next milliseconds. */
+static int live_briefly(void *args)
+{
+	uint64_t seed = (uint64_t)atomic_fetch_add((atomic_int *)args, 1);
+	struct itimerval t = {.it_value.tv_usec = 1 + (long)(next_random(&seed) % 8000)};
+	return setitimer(ITIMER_REAL, &t, NULL) == 0 ? 0 : errno;
+}
+
+/* Workers that come and go, and are killed as they do. */
+static void test_idle_killed(void **state)
+{
+	(void)state;
+	atomic_int *n = mpx_calloc(1, sizeof *n);
+	mpx_pool *pool =
+		mpx_pool_new(.processes = 3, .idle_timeout = 0.002, .retries = 255,
+			     .initializer = live_briefly, .initargs = n, .restart_budget = 100000);
+	assert_non_null(pool);
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned in[4] = {i, i + 1, i + 2, i + 3}, out[4];
+		double end_ = now() + (i % 16) * 0.0005;
+		assert_ok(mpx_pool_map_sized(pool, square, in, 4, out, 4, 4,
+					     MPX_TASK(.chunksize = 1 + i % 2)));
+		for (unsigned k = 0; k < 4; k++)
+			assert_int_equal(out[k], in[k] * in[k]);
+		if (i % 20 == 0)
+			assert_ok(mpx_pool_resize(pool, 1 + (int)(i / 20 % 4)));
+		while (now() < end_)
+			nap();
+	}
+	assert_ok(mpx_pool_close(pool));
+	assert_ok(mpx_pool_join(pool, SOON));
+	mpx_pool_free(pool);
+	mpx_free(n);
+}
+
 static void test_wrong_values(void **state)
 {
 	(void)state;
@@ -486,6 +523,7 @@ int main(void)
 		mpx_test(test_resize_busy),
 		mpx_test(test_resize_killed),
 		mpx_test(test_idle_timeout),
+		mpx_test(test_idle_killed),
 		mpx_test(test_wrong_values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

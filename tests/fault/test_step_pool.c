@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * Every instruction of who submits to a pool, closes or terminates it; of a worker
+ * Every instruction of who submits to a pool, resizes, closes or terminates it; of a worker
  * from when it wakes up until it is idle again; some of the supervisor while it
  * replaces a worker. The others get their results, or an error; nobody hangs.
  *
@@ -223,6 +223,23 @@ static void killed_freeing(struct world *w)
 		mpx_result_free(w->result);
 }
 
+static void resize(struct world *w)
+{
+	step_check(mpx_pool_resize(w->pool, 3) == 0);
+	step_check(mpx_pool_resize(w->pool, 1) == 0);
+}
+
+static void killed_resizing(struct world *w)
+{
+	int n = mpx_pool_processes(w->pool);
+	step_check(n == 1 || n == 3);
+	survive(w, 0);
+	step_check(mpx_pool_resize(w->pool, 2) == 0);
+	survive(w, 0);
+	step_check(mpx_pool_close(w->pool) == 0);
+	step_check(mpx_pool_join(w->pool, STEP_HANG) == 0);
+}
+
 static void killed_ending(struct world *w)
 {
 	unsigned in = 3, out = 0;
@@ -289,6 +306,8 @@ static const struct step steps[] = {
 	 .seconds = 3, ON(.workers = 1, .n = 3)},
 	{"close", make, NULL, close_it, .killed = killed_ending, .after = after, .seconds = 3,
 	 ON(.workers = 1, .n = 0)},
+	{"resize", make, NULL, resize, .killed = killed_resizing, .after = after, .waiter = map,
+	 .waiters = 1, .seconds = 3, ON(.workers = 1, .slow = true)},
 	{"terminate", make_result, NULL, terminate, .killed = killed_ending, .after = after,
 	 .seconds = 3, ON(.workers = 1, .n = 3)},
 };
