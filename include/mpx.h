@@ -63,8 +63,8 @@
  * Environment: MPX_CPU_COUNT (what mpx_cpu_count returns), MPX_HEAP_SIZE
  * (address space reserved for shared memory: 512M, 64G ...; default 64G, halved
  * until the system agrees; 64M under valgrind, whose leak check reads all of it),
- * MPX_LOG (a level: DEBUG, INFO ...; logs to stderr). All are ignored in set-user-ID
- * programs.
+ * MPX_LOG (a level: DEBUG, INFO ...; logs to stderr), MPX_TRACE (a file: the timeline
+ * of all pools, see mpx/pool.h). All are ignored in set-user-ID programs.
  */
 #ifndef MPX_H
 #define MPX_H

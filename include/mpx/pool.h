@@ -42,6 +42,14 @@
  * Workers ignore SIGINT: at Ctrl-C the program decides, and if it ends, so do they.
  * What a task writes to stdout is flushed when its worker has no more of that map.
  *
+ * With MPX_TRACE=file.json in the environment when the first pool is made, any program
+ * writes a timeline of its pools: a row for each worker, a bar for each chunk of items,
+ * and marks where workers died, tasks failed, were tried again, timed out or were
+ * cancelled. It is in Chrome's trace event format, for https://ui.perfetto.dev and
+ * chrome://tracing; a name that ends in .html makes a web page that shows the same and
+ * needs nothing else. Processes and programs that the program starts add to its file.
+ * It is complete when the program exits; what a killed one leaves can be read as well.
+ *
  * https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool
  */
 #ifndef MPX_POOL_H
@@ -144,6 +152,7 @@ typedef struct mpx_task_options {
 	mpx_error_callback *error_callback; /**< called when something failed */
 	void *user;			    /**< given to both */
 	size_t window; /**< of imap: how many items are taken ahead; 0: 4 chunks for each worker */
+	const char *name; /**< in the timeline (MPX_TRACE); NULL: the function's, if it is known */
 } mpx_task_options;
 #define MPX_FIRST_ERROR 1e-300
 #ifndef __cplusplus

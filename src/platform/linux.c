@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
@@ -611,4 +612,106 @@ int64_t mpx__os_cpu_time(pid_t pid)
 	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
 		return -1;
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* --- names of functions --------------------------------------------------- */
+
+/* dladdr knows what is exported; most tasks are static, so the symbols are read from
+ * the file that the code was mapped from, unless it was stripped. */
+
+struct code {
+	ElfW(Addr) address; /* where it is; from find_code on, in its file */
+	char path[PATH_MAX];
+};
+
+static int find_code(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct code *code = arg;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		ElfW(Addr) at = code->address - info->dlpi_addr;
+
+		if (p->p_type != PT_LOAD || at < p->p_vaddr || at - p->p_vaddr >= p->p_memsz)
+			continue;
+		snprintf(code->path, sizeof code->path, "%s",
+			 info->dlpi_name && info->dlpi_name[0] ? info->dlpi_name
+							       : "/proc/self/exe");
+		code->address = at;
+		return 1;
+	}
+	return 0;
+}
+
+/* n elements of that size at offset; NULL if the file does not have them. */
+static const void *in_file(const char *file, size_t length, uint64_t offset, uint64_t n,
+			   size_t size)
+{
+	if (offset > length || n > (length - offset) / size || offset % 4 != 0)
+		return NULL;
+	return file + offset;
+}
+
+static bool find_symbol(const char *file, size_t length, ElfW(Addr) address, char *name,
+			size_t size)
+{
+	const ElfW(Ehdr) *head = in_file(file, length, 0, 1, sizeof *head);
+	const ElfW(Shdr) * section;
+
+	if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
+	    head->e_shentsize != sizeof *section)
+		return false;
+	section = in_file(file, length, head->e_shoff, head->e_shnum, sizeof *section);
+	for (unsigned i = 0; section && i < head->e_shnum; i++) {
+		const ElfW(Shdr) *s = &section[i], *strings;
+		const ElfW(Sym) * symbol;
+		uint64_t n = s->sh_size / sizeof *symbol;
+
+		if ((s->sh_type != SHT_SYMTAB && s->sh_type != SHT_DYNSYM) ||
+		    s->sh_link >= head->e_shnum)
+			continue;
+		strings = &section[s->sh_link];
+		symbol = in_file(file, length, s->sh_offset, n, sizeof *symbol);
+		if (!symbol || strings->sh_offset > length ||
+		    strings->sh_size > length - strings->sh_offset)
+			continue;
+		for (uint64_t k = 0; k < n; k++) {
+			if ((symbol[k].st_info & 0xf) != STT_FUNC ||
+			    symbol[k].st_value != address || symbol[k].st_name >= strings->sh_size)
+				continue;
+			snprintf(name, size, "%.*s",
+				 (int)(strings->sh_size - symbol[k].st_name < size
+					       ? strings->sh_size - symbol[k].st_name
+					       : size),
+				 file + strings->sh_offset + symbol[k].st_name);
+			return name[0] != '\0';
+		}
+	}
+	return false;
+}
+
+bool mpx__os_function_name(void (*function)(void), char *name, size_t size)
+{
+	struct code code = {.address = (ElfW(Addr))function};
+	struct stat about;
+	bool found = false;
+	int fd;
+
+	if (!dl_iterate_phdr(find_code, &code))
+		return false;
+	fd = open(code.path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &about) == 0 && about.st_size > 0) {
+		size_t length = (size_t)about.st_size;
+		char *file = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+
+		if (file != MAP_FAILED) {
+			found = find_symbol(file, length, code.address, name, size);
+			munmap(file, length);
+		}
+	}
+	close(fd);
+	return found;
 }

@@ -157,6 +157,9 @@ void mpx__os_bell_drain(int fd);
  * ENFILE: the process can have no more; then the bytes stay, where that can be done. */
 ssize_t mpx__os_recv_passed(int fd, const struct iovec *iov, int n, int *passed);
 
+/* The name of the function at that address, cut to size; false if it is not known. */
+bool mpx__os_function_name(void (*function)(void), char *name, size_t size);
+
 /* Processors that this process may use, by affinity and quota; at least 1. */
 int mpx__os_cpu_count(void);
 

@@ -374,3 +374,11 @@ int64_t mpx__os_cpu_time(pid_t pid)
 	(void)pid;
 	return -1;
 }
+
+bool mpx__os_function_name(void (*function)(void), char *name, size_t size)
+{
+	(void)function;
+	(void)name;
+	(void)size;
+	return false;
+}

@@ -178,6 +178,8 @@ struct mpx_result *mpx__job_first(mpx_pool *pool)
 static void make_ready(mpx_pool *pool, struct mpx_result *job)
 {
 	job->ready_at = mpx__os_now();
+	if (pool->trace)
+		mpx__trace_ready(pool, job);
 	atomic_store_explicit(&job->ready, 1, memory_order_release);
 	remove_pending(pool, job); /* not before: dying in between would lose it */
 	mpx__event_post(&job->event, true);

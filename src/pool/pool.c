@@ -76,6 +76,7 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 {
 	mpx_pool_options o = {0};
 	mpx_pool *pool;
+	size_t size, trace;
 	int error, backend;
 
 	if (!mpx__options(&o, sizeof o, options)) {
@@ -99,11 +100,14 @@ mpx_pool *mpx_pool_create(const mpx_pool_options *options)
 	}
 	if (!o.processes_max)
 		o.processes_max = o.processes > ROOM ? o.processes : ROOM;
-	pool = mpx__object_new(sizeof *pool + (size_t)o.processes_max * sizeof pool->worker[0],
-			       MPX__POOL);
+	size = sizeof *pool + (size_t)o.processes_max * sizeof pool->worker[0];
+	trace = backend == MPX_BACKEND_SERIAL ? 0 : mpx__trace_size(o.processes_max);
+	pool = mpx__object_new(size + trace, MPX__POOL);
 	if (!pool)
 		return NULL;
 	pool->room = o.processes_max;
+	if (trace)
+		mpx__trace_begin(pool, (char *)pool + size);
 	pool->creator = mpx__self();
 	pool->backend = (mpx_backend)backend;
 	pool->workers = pool->backend == MPX_BACKEND_SERIAL ? 1 : o.processes;
@@ -199,6 +203,8 @@ int mpx__pool_terminate(mpx_pool *pool, int error, const char *message)
 	if (failed)
 		return failed;
 	breaks = error != ECANCELED && !pool->broken;
+	if (breaks && pool->trace)
+		mpx__trace_broken(pool, message);
 	if (breaks)
 		pool->broken = (uint32_t)error;
 	atomic_store(&pool->state, MPX__POOL_TERMINATED);
@@ -293,6 +299,8 @@ void mpx__pool_destroy(mpx_pool *pool)
 		mpx__pool_unlock(pool);
 	}
 	mpx__private_unlock();
+	if (pool->trace)
+		mpx__trace_end(pool);
 	mpx__object_free(pool);
 }
 

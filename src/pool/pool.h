@@ -19,6 +19,7 @@
  *   stats.c       what can be read about a pool while it runs
  *   backend.c     which back end a pool has; the serial one
  *   crew.c        workers that are threads
+ *   trace.c       the timeline
  *
  * A job (mpx_result) is one map or apply, cut into chunks of items. Each chunk has
  * a word: who is running it, and from which item on; a worker claims a chunk by
@@ -32,6 +33,7 @@
 #ifndef MPX_POOL_POOL_H
 #define MPX_POOL_POOL_H
 
+#include "pool/trace.h"
 #include "process/child.h"
 #include "shm/object.h"
 
@@ -86,8 +88,9 @@ struct mpx_result {
 	const void *context;
 	size_t base; /* index of the first item */
 	uint64_t seed;
-	int *errors;		/* [n], in this block: of each item, under the lock; or NULL */
-	mpx_callback *callback; /* by the process that submitted */
+	struct mpx__trace_job trace; /* if the pool has one */
+	int *errors;		     /* [n], in this block: of each item, under the lock; or NULL */
+	mpx_callback *callback;	     /* by the process that submitted */
 	mpx_error_callback *error_callback;
 	void *user;
 	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
@@ -160,6 +163,7 @@ struct mpx_pool {
 	int budget;
 	bool break_on_death;
 	mpx_backend backend;
+	struct mpx__trace *trace;	    /* behind the workers; NULL: nobody asked for it */
 	_Alignas(64) _Atomic uint32_t lock; /* guards the lists, and all that says so */
 	_Atomic uint32_t state;		    /* under the lock; only grows */
 	_Atomic int workers;		    /* under the lock; so many are wanted */

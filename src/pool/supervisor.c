@@ -46,6 +46,7 @@ struct supervisor {
 	int64_t *kill_at;	   /* [room]; 0, or it got SIGTERM and gets SIGKILL then */
 	int failed_initializers;   /* in a row */
 	int alive;
+	bool filled;	  /* once */
 	int64_t spawn_at; /* after a failed fork: not before */
 	int64_t look_at;  /* the next look at the workers' memory: not before */
 	int64_t terminated_at;
@@ -112,6 +113,8 @@ static int spawn(struct supervisor *s, int i)
 	s->child[i] = c;
 	atomic_store(&w->id, c->id);
 	s->alive++;
+	if (s->pool->trace && s->filled)
+		mpx__trace_moment(s->pool, MPX__TRACE_START, w, c->pid, "worker began");
 	mpx_log(MPX_LOG_DEBUG, "added worker PoolWorker-%d, pid %d", i + 1, (int)c->pid);
 	return 0;
 }
@@ -169,6 +172,8 @@ static void bury(struct supervisor *s, int i)
 	bool again = false, break_it = breaks(s->pool, w, &how);
 
 	if (mpx__pool_lock(s->pool) == 0) {
+		if (s->pool->trace)
+			mpx__trace_death(s->pool, w, &how);
 		again = mpx__job_worker_died(s->pool, w, c->id, &how);
 		mpx__pool_unlock(s->pool);
 	}
@@ -307,6 +312,15 @@ static int64_t grace_of(uint32_t condemned)
 	return condemned == ENOMEM ? 0 : GRACE;
 }
 
+static void trace_end(struct supervisor *s, int i)
+{
+	bool late = atomic_load(&s->pool->worker[i].condemned) == ETIMEDOUT;
+
+	if (s->pool->trace)
+		mpx__trace_moment(s->pool, late ? MPX__TRACE_LATE : MPX__TRACE_CANCELLED,
+				  &s->pool->worker[i], s->child[i]->pid, "SIGTERM");
+}
+
 static void end_condemned(struct supervisor *s)
 {
 	int64_t now = mpx__os_now();
@@ -322,6 +336,7 @@ static void end_condemned(struct supervisor *s)
 		if (!s->kill_at[i] && grace_of(condemned)) {
 			mpx__child_signal(s->child[i], SIGTERM);
 			s->kill_at[i] = now + GRACE;
+			trace_end(s, i);
 			mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets SIGTERM: %s", i + 1,
 				tell_why(condemned));
 		} else if (now >= s->kill_at[i]) {
@@ -420,6 +435,8 @@ static void supervise(struct supervisor *s)
 		if (atomic_load(&s->pool->state) == MPX__POOL_TERMINATED)
 			climb_ladder(s);
 		end_condemned(s);
+		if (s->pool->trace)
+			mpx__trace_tick(s->pool);
 		if (s->alive == 0 && atomic_load(&s->pool->state) != MPX__POOL_OPEN &&
 		    !needs_workers(s))
 			return;
@@ -447,6 +464,8 @@ static void set_up_signals(struct supervisor *s)
 
 static int set_up(struct supervisor *s, mpx_pool *pool)
 {
+	int error;
+
 	s->pool = pool;
 	s->creator = getppid();
 	s->creator_watch = mpx__os_watch(s->creator);
@@ -457,7 +476,11 @@ static int set_up(struct supervisor *s, mpx_pool *pool)
 	fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK);
 	fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK);
 	set_up_signals(s);
-	return fill_up(s);
+	if (pool->trace)
+		mpx__trace_rows(pool);
+	error = fill_up(s);
+	s->filled = true;
+	return error;
 }
 
 int mpx__supervisor_main(void *arg)

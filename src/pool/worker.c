@@ -152,9 +152,13 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 			task->attempt = attempts;
 			mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item,
 				error);
+			if (pool->trace)
+				mpx__trace_error(pool, w, MPX__TRACE_RETRY, item, error, message);
 			if (job->backoff)
 				back_off(job, attempts);
 		}
+		if (error && pool->trace)
+			mpx__trace_error(pool, w, MPX__TRACE_FAILED, item, error, message);
 		if (error)
 			report(pool, job, item, error);
 		count(&w->done, !error);
@@ -182,7 +186,12 @@ static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 						     memory_order_acquire, memory_order_relaxed))
 		return;
 	end = job->n - first < job->chunksize ? job->n : first + job->chunksize;
-	run_items(pool, w, job, first + mpx__chunk_from(word), end, mpx__chunk_attempts(word));
+	first += mpx__chunk_from(word);
+	if (pool->trace)
+		mpx__trace_enter(pool, w, job, first, end, mpx__chunk_attempts(word));
+	run_items(pool, w, job, first, end, mpx__chunk_attempts(word));
+	if (pool->trace)
+		mpx__trace_leave(pool, w);
 	THEN;
 	atomic_store_explicit(&job->chunk[c], mpx__chunk_word(MPX__CHUNK_DONE, 0, 0),
 			      memory_order_release);
@@ -241,6 +250,8 @@ static bool wait_for_work(mpx_pool *pool, struct mpx__worker *w, int number, pid
 	if (supervisor && !has_work(pool))
 		fflush(NULL);
 	end = idle_until(pool);
+	if (pool->trace)
+		mpx__trace_flush(pool, w);
 	while (!has_work(pool)) {
 		if (supervisor && getppid() != supervisor)
 			_exit(1); /* nobody looks after us any more */
