@@ -14,6 +14,7 @@
  *   mpx/connection.h  Pipe, Connection, wait
  *   mpx/pool.h      Pool, AsyncResult
  *   mpx/executor.h  ProcessPoolExecutor, Future, wait, as_completed
+ *   mpx/progress.h  progress of maps, a progress bar
  *   mpx/log.h       get_logger, log_to_stderr
  *
  * Six rules hold for every function:
@@ -75,6 +76,7 @@
 #include <mpx/memory.h>
 #include <mpx/pool.h>
 #include <mpx/process.h>
+#include <mpx/progress.h>
 #include <mpx/queue.h>
 #include <mpx/shared_memory.h>
 #include <mpx/sync.h>

@@ -55,6 +55,7 @@
 #ifndef MPX_POOL_H
 #define MPX_POOL_H
 
+#include <mpx/progress.h>
 #include <mpx/version.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -153,6 +154,7 @@ typedef struct mpx_task_options {
 	void *user;			    /**< given to both */
 	size_t window; /**< of imap: how many items are taken ahead; 0: 4 chunks for each worker */
 	const char *name; /**< in the timeline (MPX_TRACE); NULL: the function's, if it is known */
+	mpx_progress_callback *progress; /**< called with .user while one waits: mpx/progress.h */
 } mpx_task_options;
 #define MPX_FIRST_ERROR 1e-300
 #ifndef __cplusplus

@@ -40,6 +40,10 @@ struct mpx_imap {
 	size_t fetched;		    /* of current */
 	size_t index;		    /* of the item fetched last */
 	mpx_failure failure;	    /* of that item */
+	struct mpx__meter meter;
+	size_t returned; /* items, */
+	size_t failures; /* and of these failed */
+	size_t total;	 /* 0: there is a generator */
 	bool failed;
 };
 
@@ -85,6 +89,7 @@ static mpx_imap *new_imap(mpx_pool *pool, mpx_task *fn, size_t in_size, size_t o
 	}
 	it->options.size = sizeof it->options;
 	it->options.stop_at = 0; /* who fetches may stop */
+	mpx__meter_begin(&it->meter, &it->options);
 	it->pool = pool;
 	it->request.fn = fn;
 	it->request.in_size = in_size;
@@ -205,7 +210,7 @@ static mpx_imap *over_array(mpx_pool *pool, mpx_task *fn, const void *in, size_t
 		return NULL;
 	it->unordered = unordered;
 	it->array = in;
-	it->left = n;
+	it->left = it->total = n;
 	it->end = n == 0;
 	return begin(it);
 }
@@ -287,8 +292,14 @@ static bool has_ready(void *arg)
 	return find_ready(it, false) < it->n;
 }
 
+static void progress(mpx_imap *it, bool finished)
+{
+	if (mpx__meter_due(&it->meter, finished))
+		mpx__meter_tell(&it->meter, it->returned, it->failures, it->total, finished);
+}
+
 /* Waits for the first job, or for any. 0 or ETIMEDOUT. */
-static int wait_for_job(mpx_imap *it, int64_t deadline)
+static int wait_for_one(mpx_imap *it, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
 
@@ -299,6 +310,19 @@ static int wait_for_job(mpx_imap *it, int64_t deadline)
 					   deadline))
 			return find_ready(it, true) < it->n ? 0 : ETIMEDOUT;
 	return 0;
+}
+
+/* Likewise, and tells of progress now and then. */
+static int wait_for_job(mpx_imap *it, int64_t deadline)
+{
+	for (;;) {
+		int64_t next = it->meter.fn ? mpx__os_now() + MPX__SLICE_MAX : INT64_MAX;
+		int error = wait_for_one(it, deadline < next ? deadline : next);
+
+		progress(it, false);
+		if (!error || deadline <= next)
+			return error;
+	}
 }
 
 /* The next job's results are the current ones; its place is filled again. */
@@ -354,16 +378,15 @@ static int fetch(mpx_imap *it, void *out)
 	return -1;
 }
 
-int mpx_imap_next(mpx_imap *it, void *out, double timeout)
+static int next_result(mpx_imap *it, void *out, double timeout)
 {
 	int64_t deadline;
 	int error;
 
-	if (!it || mpx__deadline(timeout, &deadline) != 0) {
+	if (mpx__deadline(timeout, &deadline) != 0) {
 		errno = EINVAL;
 		return -1;
 	}
-	it->failed = false;
 	if (it->current)
 		return fetch(it, out);
 	fill_window(it);
@@ -376,6 +399,26 @@ int mpx_imap_next(mpx_imap *it, void *out, double timeout)
 		it->end = 1; /* told */
 	errno = error;
 	return -1;
+}
+
+int mpx_imap_next(mpx_imap *it, void *out, double timeout)
+{
+	int got, error;
+
+	if (!it) {
+		errno = EINVAL;
+		return -1;
+	}
+	it->failed = false;
+	got = next_result(it, out, timeout);
+	error = errno;
+	if (got > 0 || (got < 0 && it->failed))
+		it->returned++;
+	if (got < 0 && it->failed)
+		it->failures++;
+	progress(it, got == 0 || (it->total && it->returned == it->total));
+	errno = error;
+	return got;
 }
 
 size_t mpx_imap_index(const mpx_imap *it)
@@ -398,6 +441,8 @@ void mpx_imap_free(mpx_imap *it)
 {
 	if (!it)
 		return;
+	if (it->returned > 0)
+		progress(it, true);
 	for (size_t i = 0; i < it->n; i++) {
 		mpx__result_drop(*job_at(it, i));
 		mpx__result_free(*job_at(it, i));

@@ -160,6 +160,8 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct mpx__request *r)
 		job->error_callback = o.error_callback;
 		job->user = o.user;
 	}
+	if (!r->one_by_one)
+		mpx__meter_begin(&job->meter, &o);
 	if (pool->trace)
 		mpx__trace_submit(pool, job, o.name);
 	atomic_store(&job->object.type, MPX__RESULT);

@@ -20,6 +20,7 @@
  *   backend.c     which back end a pool has; the serial one
  *   crew.c        workers that are threads
  *   trace.c       the timeline
+ *   progress.c    progress, for who waits
  *
  * A job (mpx_result) is one map or apply, cut into chunks of items. Each chunk has
  * a word: who is running it, and from which item on; a worker claims a chunk by
@@ -33,6 +34,7 @@
 #ifndef MPX_POOL_POOL_H
 #define MPX_POOL_POOL_H
 
+#include "pool/progress.h"
 #include "pool/trace.h"
 #include "process/child.h"
 #include "shm/object.h"
@@ -93,6 +95,7 @@ struct mpx_result {
 	mpx_callback *callback;	     /* by the process that submitted */
 	mpx_error_callback *error_callback;
 	void *user;
+	struct mpx__meter meter;
 	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
@@ -100,7 +103,7 @@ struct mpx_result {
 	int64_t ready_at;	/* when it got ready, before it says so */
 	/* Under the pool's lock: */
 	size_t scanned;		     /* chunks before are DONE */
-	size_t failures;	     /* items that failed */
+	_Atomic size_t failures;     /* items that failed */
 	int aborted;		     /* not 0: cancelled, or the pool was; all of it, with that */
 	_Atomic uint32_t stopped;    /* no more of it is begun */
 	bool detached;		     /* the user has freed it */

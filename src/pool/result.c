@@ -35,7 +35,7 @@ static bool has_result(void *arg)
 	return is_ready(arg);
 }
 
-int mpx__result_wait(struct mpx_result *job, int64_t deadline)
+static int wait_until_ready(struct mpx_result *job, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
 
@@ -45,8 +45,17 @@ int mpx__result_wait(struct mpx_result *job, int64_t deadline)
 		if (!mpx__event_wait_until(&job->event, has_result, job, &slice, deadline) &&
 		    !is_lost(job))
 			return ETIMEDOUT;
+		mpx__progress(job, false);
 	}
 	return 0;
+}
+
+int mpx__result_wait(struct mpx_result *job, int64_t deadline)
+{
+	int error = wait_until_ready(job, deadline);
+
+	mpx__progress(job, !error);
+	return error;
 }
 
 const mpx_failure *mpx__result_failure(struct mpx_result *job)
