@@ -27,7 +27,8 @@ struct pool_case {
 struct world {
 	mpx_pool *pool;
 	pid_t worker, supervisor;
-	mpx_result *result;
+	mpx_result *result, *first;
+	struct gate *gate;
 	bool closed, terminated, made_here;
 };
 
@@ -207,6 +208,59 @@ static void make_result(struct world *w)
 	step_check(w->result);
 }
 
+/* A worker is held up, so that what comes next waits. */
+static void make_gated(struct world *w)
+{
+	make(w);
+	w->gate = mpx_calloc(1, sizeof *w->gate);
+	step_check(w->gate);
+	w->first = mpx_pool_apply_async(w->pool, pass_gate, &w->gate, sizeof w->gate, 0, NULL);
+	step_check(w->first);
+	double end = now() + STEP_HANG;
+	while (atomic_load(&w->gate->entered) == 0 && now() < end)
+		nap();
+}
+
+static void make_gated_result(struct world *w)
+{
+	make_gated(w);
+	submit_async(w);
+	step_check(w->result);
+}
+
+static void cancel_waiting(struct world *w)
+{
+	mpx_future_cancel(w->result, false);
+}
+
+static void cancel_running(struct world *w)
+{
+	mpx_result_cancel(w->first);
+}
+
+static mpx_imap *victims; /* imap, of the victim alone */
+
+static void begin_imap(struct world *w)
+{
+	static unsigned in[ITEMS];
+	victims = mpx_pool_imap(w->pool, square, in, sizeof *in, ITEMS, sizeof *in,
+				MPX_TASK(.chunksize = 2, .window = 4));
+}
+
+static void next_imap(struct world *w)
+{
+	unsigned out;
+	(void)w;
+	for (int i = 0; i < 3; i++)
+		mpx_imap_next(victims, &out, STEP_HANG);
+}
+
+static void free_imap(struct world *w)
+{
+	(void)w;
+	mpx_imap_free(victims);
+}
+
 /* --- survivors -------------------------------------------------------------------------------- */
 
 static void killed(struct world *w)
@@ -252,6 +306,37 @@ static void killed_ending(struct world *w)
 	mpx_result_free(w->result);
 }
 
+/* Whether it got so far or not: what was waiting is cancelled or done, and so is the rest. */
+static void killed_cancelling(struct world *w)
+{
+	atomic_store(&w->gate->open, true);
+	for (int i = 0; i < 2; i++) {
+		mpx_result *r = i ? w->first : w->result;
+		if (r)
+			step_check(mpx_result_get(r, NULL, STEP_HANG) == 0 || errno == ECANCELED);
+	}
+	survive(w, 0);
+	mpx_result_free(w->result);
+	mpx_result_free(w->first);
+	survive(w, 0);
+}
+
+static int odd_fails(const void *in, void *out)
+{
+	return *(const unsigned *)in % 2 ? EDOM : square(in, out);
+}
+
+static void map_stopping(struct world *w, int i)
+{
+	unsigned in[ITEMS], out[ITEMS];
+	(void)i;
+	for (unsigned k = 0; k < ITEMS; k++)
+		in[k] = k;
+	int r = mpx_pool_map_sized(w->pool, odd_fails, in, sizeof *in, out, sizeof *out, ITEMS,
+				   MPX_TASK(.chunksize = 1, .stop_at = MPX_FIRST_ERROR));
+	step_check(r == -1 && (errno == EDOM || errno == EOWNERDEAD));
+}
+
 static void nothing(struct world *w)
 {
 	(void)w;
@@ -261,6 +346,12 @@ static void after(struct world *w)
 {
 	if (w->made_here)
 		mpx_pool_free(w->pool);
+}
+
+static void after_gated(struct world *w)
+{
+	mpx_pool_free(w->pool);
+	mpx_free(w->gate);
 }
 
 static void after_worker(struct world *w)
@@ -310,6 +401,17 @@ static const struct step steps[] = {
 	 .waiters = 1, .seconds = 3, ON(.workers = 1, .slow = true)},
 	{"terminate", make_result, NULL, terminate, .killed = killed_ending, .after = after,
 	 .seconds = 3, ON(.workers = 1, .n = 3)},
+	{"cancel what waits", make_gated_result, NULL, cancel_waiting, .killed = killed_cancelling,
+	 .after = after_gated, .seconds = 2, ON(.workers = 1, .n = 3)},
+	{"cancel what runs", make_gated_result, NULL, cancel_running, .killed = killed_cancelling,
+	 .after = after_gated, .seconds = 0.5, ON(.workers = 1, .n = 3)},
+	{"imap_next", make, begin_imap, next_imap, .killed = killed, .after = after, .seconds = 3,
+	 ON(.workers = 1, .n = 0)},
+	{"imap_free, with work waiting", make_gated, begin_imap, free_imap,
+	 .killed = killed_cancelling, .after = after_gated, .seconds = 3, ON(.workers = 1, .n = 0)},
+	{"worker: stops a map at its first error", ask_who, .killed = nothing,
+	 .after = after_worker, .whom = the_worker, .open = open_pool, .close = close_pool,
+	 .waiter = map_stopping, .waiters = 1, .seconds = 3, ON(.workers = 1, .n = 0)},
 };
 
 int main(void)
