@@ -6,6 +6,7 @@
  * the process that fetches takes the items as well there is no thread to do so.
  */
 #include "base/deadline.h"
+#include "base/handle.h"
 #include "pool/pool.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
@@ -19,6 +20,7 @@
 enum { CHUNKS_AHEAD = 4 };
 
 struct mpx_imap {
+	struct mpx__handle handle;
 	mpx_pool *pool;
 	struct mpx__request request;
 	mpx_task_options options;
@@ -46,6 +48,13 @@ struct mpx_imap {
 	size_t total;	 /* 0: there is a generator */
 	bool failed;
 };
+
+static struct mpx__handles imaps = {.size = sizeof(struct mpx_imap)};
+
+static bool is_imap(const mpx_imap *it)
+{
+	return mpx__handle_is(&imaps, it);
+}
 
 /* The k-th oldest. */
 static struct mpx_result **job_at(mpx_imap *it, size_t k)
@@ -77,13 +86,13 @@ static mpx_imap *new_imap(mpx_pool *pool, mpx_task *fn, size_t in_size, size_t o
 	if (!mpx__is_pool(pool))
 		return NULL;
 	if (fn)
-		it = calloc(1, sizeof *it);
+		it = mpx__handle_new(&imaps);
 	else
 		errno = EINVAL;
 	if (!it)
 		return NULL;
 	if (mpx__check_options(pool, options, &it->options) != 0) {
-		free(it);
+		mpx__handle_free(it);
 		errno = EINVAL;
 		return NULL;
 	}
@@ -105,7 +114,7 @@ static mpx_imap *new_imap(mpx_pool *pool, mpx_task *fn, size_t in_size, size_t o
 	it->window = window < 1 ? 1 : window;
 	it->job = calloc(it->window, sizeof(struct mpx_result *));
 	if (!it->job) {
-		free(it);
+		mpx__handle_free(it);
 		return NULL;
 	}
 	return it;
@@ -405,10 +414,8 @@ int mpx_imap_next(mpx_imap *it, void *out, double timeout)
 {
 	int got, error;
 
-	if (!it) {
-		errno = EINVAL;
+	if (!is_imap(it))
 		return -1;
-	}
 	it->failed = false;
 	got = next_result(it, out, timeout);
 	error = errno;
@@ -423,13 +430,15 @@ int mpx_imap_next(mpx_imap *it, void *out, double timeout)
 
 size_t mpx_imap_index(const mpx_imap *it)
 {
-	return it ? it->index : 0;
+	return is_imap(it) ? it->index : 0;
 }
 
 int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_t size)
 {
-	if (!it || !failure || !it->failed) {
-		errno = it && failure ? ENOENT : EINVAL;
+	if (!is_imap(it))
+		return -1;
+	if (!failure || !it->failed) {
+		errno = failure ? ENOENT : EINVAL;
 		return -1;
 	}
 	memset(failure, 0, size);
@@ -439,7 +448,7 @@ int mpx_imap_get_failure(const mpx_imap *it, mpx_failure *failure, size_t size)
 
 void mpx_imap_free(mpx_imap *it)
 {
-	if (!it)
+	if (!it || !is_imap(it))
 		return;
 	if (it->returned > 0)
 		progress(it, true);
@@ -451,5 +460,5 @@ void mpx_imap_free(mpx_imap *it)
 		mpx__result_free(it->current);
 	free(it->job);
 	free(it->chunk);
-	free(it);
+	mpx__handle_free(it);
 }
