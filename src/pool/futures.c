@@ -5,6 +5,7 @@
  * of several pools. Whoever makes a result ready posts one eventcount of the family.
  */
 #include "base/deadline.h"
+#include "base/handle.h"
 #include "pool/pool.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
@@ -130,9 +131,12 @@ struct outstanding {
 };
 
 struct mpx_as_completed {
+	struct mpx__handle handle;
 	size_t n; /* not told so far */
-	struct outstanding left[];
+	struct outstanding *left;
 };
+
+static struct mpx__handles handles = {.size = sizeof(struct mpx_as_completed)};
 
 static int compare(const void *a, const void *b)
 {
@@ -150,9 +154,15 @@ mpx_as_completed *mpx_as_completed_new(mpx_future *const *fs, size_t n)
 	if (n > INT_MAX || !are_futures(fs, n))
 		errno = EINVAL;
 	else
-		it = malloc(sizeof *it + n * sizeof it->left[0]);
+		it = mpx__handle_new(&handles);
 	if (!it)
 		return NULL;
+	it->left = malloc((n ? n : 1) * sizeof it->left[0]);
+	if (!it->left) {
+		mpx__handle_free(it);
+		errno = ENOMEM;
+		return NULL;
+	}
 	for (size_t i = 0; i < n; i++)
 		it->left[i] = (struct outstanding){fs[i], i};
 	qsort(it->left, n, sizeof it->left[0], compare);
@@ -193,8 +203,11 @@ int mpx_as_completed_next(mpx_as_completed *it, size_t *which, double timeout)
 	size_t first;
 	int error;
 
-	if (!it || mpx__deadline(timeout, &deadline) != 0) {
-		errno = EINVAL;
+	if (!mpx__handle_is(&handles, it))
+		return -1;
+	error = mpx__deadline(timeout, &deadline);
+	if (error) {
+		errno = error;
 		return -1;
 	}
 	if (it->n == 0)
@@ -213,5 +226,8 @@ int mpx_as_completed_next(mpx_as_completed *it, size_t *which, double timeout)
 
 void mpx_as_completed_free(mpx_as_completed *it)
 {
-	free(it);
+	if (!it || !mpx__handle_is(&handles, it))
+		return;
+	free(it->left);
+	mpx__handle_free(it);
 }
