@@ -42,24 +42,36 @@
  *
  *   ETIMEDOUT   not in time; also empty or full with timeout 0
  *   EPIPE       the queue is closed (and, for get, drained); the connection's
- *               other end is gone (and, for recv, nothing is left)
+ *               other end is gone (and, for recv, nothing is left); the named
+ *               memory is closed
  *   ECONNRESET  the connection's other end is gone, in the middle of a message
- *   EBADMSG     what comes over the connection is too large, or no message
+ *   EBADMSG     what comes over the connection is too large, or no message;
+ *               what stands in the named memory is no list, or no item
  *   ENOMSG      a descriptor comes next, not a message; or the other way round
  *   EMSGSIZE    the buffer is too small (the message is still there), or the
- *               message is larger than the queue may ever hold
+ *               message is larger than the queue or connection may ever hold,
+ *               the text larger than its place
+ *   EBADF       not an open descriptor; an end that only sends, or only receives
  *   EOWNERDEAD  from acquire: you hold it, but a holder died inside;
- *               from a task: its worker died
- *   ECANCELED   the task was abandoned by terminate; the barrier is broken
+ *               from a task: its worker died; from a queue's join: who had
+ *               taken a message died
+ *   ECANCELED   the task was cancelled, or abandoned by terminate; the barrier is
+ *               broken
  *   EPERM       not the holder, or not the parent
- *   EOVERFLOW   released once too often
- *   EBUSY       wrong state: started twice, freed while running, pool closed
+ *   EOVERFLOW   released, or said to be done, once too often
+ *   EBUSY       wrong state: started twice, freed while running, pool closed,
+ *               result ready, a lock given to what has one
  *   ECHILD      not started, or its status was taken by somebody else's wait
  *   EAGAIN      exit code not known yet; or the system has no process to give
  *   ERANGE      index or number outside
+ *   ENOENT      no such name; nothing failed, so nothing can be said of it
+ *   EEXIST      the name is taken
+ *   EILSEQ      not UTF-8
+ *   ENOTSUP     the system cannot do it, or not for this object
  *   EINVAL      bad argument: NULL, a pointer that is no such object, unknown
  *               typecode, NaN timeout, a size that overflows
  *   ENOMEM      no memory, in the family's heap or in the process
+ *   ENOSPC, EMFILE, EACCES, ENAMETOOLONG ... as the system said
  *
  * Environment: MPX_CPU_COUNT (what mpx_cpu_count returns), MPX_HEAP_SIZE
  * (address space reserved for shared memory: 512M, 64G ...; default 64G, halved
