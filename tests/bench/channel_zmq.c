@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Channel of ZeroMQ (https://zeromq.org): PUSH to PULL over ipc. Its contexts have
+ * threads, so each process makes its own, where it begins to put or get.
+ */
+#include "bench.h"
+#include "channel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zmq.h>
+
+struct zmq_channel {
+	char address[64];
+};
+
+static void *zmq_channel_open(size_t size)
+{
+	static unsigned number;
+	struct zmq_channel *z = malloc(sizeof *z);
+
+	(void)size;
+	bench_check(z);
+	snprintf(z->address, sizeof z->address, "ipc://@mpx-bench-%d-%u", (int)getpid(), number++);
+	return z;
+}
+
+static void zmq_channel_produce(void *c, size_t n, void *msg, size_t size)
+{
+	struct zmq_channel *z = c;
+	void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_PUSH);
+
+	bench_check(zmq_connect(socket, z->address) == 0);
+	for (size_t i = 0; i < n; i++) {
+		channel_stamp(msg, size, i);
+		bench_check(zmq_send(socket, msg, size, 0) == (int)size);
+	}
+	zmq_close(socket);
+	zmq_ctx_term(context); /* returns when everything is sent */
+}
+
+static uint64_t zmq_channel_consume(void *c, size_t n, void *msg, size_t size)
+{
+	struct zmq_channel *z = c;
+	void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_PULL);
+	uint64_t sum = 0;
+
+	bench_check(zmq_bind(socket, z->address) == 0);
+	for (size_t i = 0; i < n; i++) {
+		bench_check(zmq_recv(socket, msg, size, 0) == (int)size);
+		sum += channel_stamp_of(msg, size);
+	}
+	zmq_close(socket);
+	zmq_ctx_term(context);
+	return sum;
+}
+
+const struct channel channel_zmq = {
+	.name = "ZeroMQ",
+	.open = zmq_channel_open,
+	.produce = zmq_channel_produce,
+	.consume = zmq_channel_consume,
+	.close = free,
+};

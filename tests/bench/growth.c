@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 The libmpx authors
+ *
+ * Does what is cheap a thousand times stay so ten million times? Nanoseconds each; x is how
+ * many. "stream": messages of 8 bytes through a queue; "backlog": put before any is got;
+ * "map": items in place.
+ */
+#include "bench.h"
+#include "channel.h"
+
+#include <mpx.h>
+
+enum { SIZE = 8, WORKERS = 2 };
+
+static mpx_pool *pool;
+
+static int add(const void *in, void *out)
+{
+	*(unsigned *)out = *(const unsigned *)in + 1;
+	return 0;
+}
+
+static double stream(size_t n, void *arg)
+{
+	(void)arg;
+	return channel_flow(&channel_mpx, 1, 1, n, SIZE);
+}
+
+static double backlog(size_t n, void *arg)
+{
+	mpx_queue *q = mpx_queue_new();
+	double begin = bench_now();
+	uint64_t sum = 0, i;
+
+	(void)arg;
+	for (i = 0; i < n; i++)
+		bench_check(mpx_queue_put(q, &i, SIZE, 0) == 0);
+	while (mpx_queue_get(q, &i, SIZE, 0) == SIZE)
+		sum += i;
+	bench_check(sum == (uint64_t)n * (n - 1) / 2);
+	mpx_queue_free(q);
+	return bench_now() - begin;
+}
+
+static double map(size_t n, void *arg)
+{
+	unsigned *items = arg;
+	double seconds = -bench_now();
+
+	bench_check(mpx_pool_map(pool, add, items, items, n) == 0);
+	seconds += bench_now();
+	for (size_t i = 0; i < n; i++)
+		bench_check(items[i]-- == (unsigned)i + 1);
+	return seconds;
+}
+
+int main(int argc, char **argv)
+{
+	size_t most;
+	unsigned *items;
+
+	bench_open(argc, argv, "growth");
+	most = bench_hasty() ? 10000 : 10000000;
+	pool = mpx_pool_new(.processes = WORKERS);
+	items = mpx_malloc(most * sizeof *items);
+	bench_check(pool && items);
+	for (size_t i = 0; i < most; i++)
+		items[i] = (unsigned)i;
+	for (size_t n = 1000; n <= most; n *= 10) {
+		const struct contender all[] = {
+			{"libmpx stream", stream, NULL, n},
+			{"libmpx backlog", backlog, NULL, n},
+			{"libmpx map", map, items, n},
+		};
+
+		bench_compare("each", (double)n, all, sizeof all / sizeof *all);
+	}
+	mpx_free(items);
+	mpx_pool_free(pool);
+	return bench_close();
+}
