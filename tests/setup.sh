@@ -66,6 +66,7 @@ have_clang() { command -v clang >/dev/null 2>&1; }
 have_cxx() { command -v c++ >/dev/null 2>&1; }
 have_pkgconfig() { command -v pkg-config >/dev/null 2>&1; }
 have_valgrind() { command -v valgrind >/dev/null 2>&1; }
+have_strace() { command -v strace >/dev/null 2>&1; }
 have_spin() { command -v spin >/dev/null 2>&1; }
 have_tsan() {
 	echo 'int main(void) { return 0; }' >"$try_dir/try.c"
