@@ -12,10 +12,10 @@
  *   several who join; closed queues; workers that put new messages before task_done:
  *   join does not return early.
  *
- * Seen to fail with these broken in src/ipc/queue_join.c: the second look at the counts
- * in is_finished (test_work_makes_work); the post in finish_one (test_join_is_woken);
- * forget_the_dead does nothing (test_taker_dies); no takeover of an entry's open ones
- * (test_place_given_away); own entry first (test_own_first).
+ * Seen to fail with these broken in src/ipc/queue_join.c: forget_the_dead does nothing,
+ * or nobody looks who died (test_taker_dies); no takeover of an entry's open ones, or
+ * they cannot be finished (test_place_given_away); own entry first (test_own_first).
+ * (The post in finish_one: whoever joins looks again every 64 ms, which hides that.)
  */
 #define _POSIX_C_SOURCE 200809L
 

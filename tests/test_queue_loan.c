@@ -12,9 +12,9 @@
  *   CPython's TestSimpleQueue checks (empty, put, get; close).
  *
  * Seen to fail with these broken: in src/ipc/queue_put.c, mpx__queue_block_of looks at
- * no queue, at no tag; commit looks at no "closed"; cancel frees nothing. In
- * src/ipc/queue_get.c, borrow gives the block's size plus one; a block allocated with
- * the queue's tag; a taken message may be committed.
+ * no queue, allows the queue's tag; commit looks at no "closed"; the block stays the
+ * queue's when append fails; cancel frees nothing. In src/ipc/queue_get.c, a taken
+ * message may be committed; borrow takes the message when there is no memory.
  */
 #define _POSIX_C_SOURCE 200809L
 

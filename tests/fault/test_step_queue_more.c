@@ -9,7 +9,8 @@
  * has not finished, or join tells that the dead have left some, once. In one scenario
  * another process looks at the queue, and takes from it, after each instruction.
  *
- * Seen to fail with these broken: SEEN
+ * Seen to fail with these broken: in src/ipc/queue_join.c, forget_the_dead does nothing;
+ * the second look at the counts in is_finished. SEEN
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
