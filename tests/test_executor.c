@@ -230,9 +230,12 @@ static void test_shutdown_cancels(void **state)
 	mpx_future *fs[MANY];
 	for (int i = 0; i < MANY; i++)
 		fs[i] = gated(e, g);
+	size_t blocks = heap_blocks();
 	mpx_future_free(gated(e, g)); /* freed, and has not begun */
+	assert_int_equal(heap_blocks(), blocks + 1);
 	assert_soon(atomic_load(&g->entered) == 2);
 	assert_times_out(mpx_executor_shutdown(e, true, 0), 0);
+	assert_int_equal(heap_blocks(), blocks);
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(mpx_future_cancelled(fs[i]), i >= 2);
 	assert_true(mpx_future_running(fs[0]) && mpx_future_running(fs[1]));

@@ -8,8 +8,9 @@
  *   the results, the failure and user as given; one without the other; a thread of
  *   its own, with all signals blocked; a slow one delays no result; a result freed before
  *   its callback, in it, after it; many, from several threads; refused submissions
- *   call nothing; cancelled, terminated, the pool freed: the error's; a child forked later
- *   has its own, none of the parent's; a process that ends while they run.
+ *   call nothing; cancelled, terminated, the pool freed, its supervisor killed: the error's;
+ *   a child forked later has its own, none of the parent's; a process that ends while they
+ *   run.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -192,6 +193,33 @@ static void test_ended(void **state)
 	}
 }
 
+static int parents_pid(const void *in, void *out)
+{
+	(void)in;
+	*(pid_t *)out = getppid();
+	return 0;
+}
+
+/* Nobody but the callback's thread is there to notice. */
+static void test_supervisor_killed(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	struct told t = {0};
+	pid_t supervisor = 0;
+	mpx_pool *pool = pool_of(1);
+	assert_ok(mpx_pool_map_sized(pool, parents_pid, NULL, 0, &supervisor, sizeof supervisor, 1,
+				     NULL));
+	mpx_result *r = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, BOTH(&t));
+	assert_soon(atomic_load(&g->entered) == 1);
+	assert_int_equal(kill(supervisor, SIGKILL), 0);
+	assert_soon(atomic_load(&t.bad) == 1);
+	assert_int_equal(t.failure.error, EOWNERDEAD);
+	mpx_result_free(r);
+	mpx_pool_free(pool);
+	mpx_free(g);
+}
+
 /* --- many ------------------------------------------------------------------------------------ */
 
 struct many {
@@ -312,7 +340,7 @@ int main(void)
 		mpx_test(test_good_and_bad),   mpx_test(test_slow_callback),
 		mpx_test(test_freed_whenever), mpx_test(test_ended),
 		mpx_test(test_many),	       mpx_test(test_fork),
-		mpx_test(test_process_ends),
+		mpx_test(test_process_ends),   mpx_test(test_supervisor_killed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

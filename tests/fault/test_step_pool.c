@@ -337,6 +337,19 @@ static void map_stopping(struct world *w, int i)
 	step_check(r == -1 && (errno == EDOM || errno == EOWNERDEAD));
 }
 
+/* Nobody joins before. */
+static void killed_terminating(struct world *w)
+{
+	atomic_store(&w->gate->open, true);
+	for (int i = 0; i < 2; i++) {
+		mpx_result *r = i ? w->first : w->result;
+		step_check(mpx_result_get(r, NULL, STEP_HANG) == 0 || errno == ECANCELED);
+		mpx_result_free(r);
+	}
+	w->result = NULL;
+	killed_ending(w);
+}
+
 static void nothing(struct world *w)
 {
 	(void)w;
@@ -401,6 +414,9 @@ static const struct step steps[] = {
 	 .waiters = 1, .seconds = 3, ON(.workers = 1, .slow = true)},
 	{"terminate", make_result, NULL, terminate, .killed = killed_ending, .after = after,
 	 .seconds = 3, ON(.workers = 1, .n = 3)},
+	{"terminate, while somebody waits", make_gated_result, NULL, terminate,
+	 .killed = killed_terminating, .after = after_gated, .seconds = 2,
+	 ON(.workers = 1, .n = 3)},
 	{"cancel what waits", make_gated_result, NULL, cancel_waiting, .killed = killed_cancelling,
 	 .after = after_gated, .seconds = 2, ON(.workers = 1, .n = 3)},
 	{"cancel what runs", make_gated_result, NULL, cancel_running, .killed = killed_cancelling,
