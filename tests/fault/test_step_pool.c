@@ -6,8 +6,8 @@
  * replaces a worker. The others get their results, or an error; nobody hangs.
  *
  * Seen to fail with, in src/pool/job.c: no rewind_cursor() in mpx__job_worker_died; no
- * recover() in mpx__pool_lock. In src/pool/result.c: nobody asks
- * mpx__pool_supervisor_died.
+ * recover() in mpx__pool_lock; no finish_aborting() in recover(). In src/pool/result.c: nobody
+ * asks mpx__pool_supervisor_died. In src/pool/imap.c: jobs without a waiter.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
