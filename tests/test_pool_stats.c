@@ -199,34 +199,50 @@ static void test_starting(void **state)
 	mpx_free(g);
 }
 
-/* Fast items, then one that takes its time: its age is right all the same. */
+/* Fast items, slow ones, then one that is held up: its age is right all the same. */
+enum { SLOW = 5000, HELD = 5200, ITEMS = 6000 };
+
+struct course {
+	struct gate gate;
+	double before; /* when the item before it ended */
+};
+
 static int fast_then_slow(const void *in, void *out)
 {
-	return mpx_task_index() == 5000 ? pass_gate(in, out) : 0;
+	struct course *c = *(struct course *const *)in;
+	struct gate *g = &c->gate;
+	if (mpx_task_index() == HELD)
+		return pass_gate(&g, out);
+	if (mpx_task_index() >= SLOW && mpx_task_index() < HELD) {
+		nap();
+		c->before = now();
+	}
+	return 0;
 }
 
 static void test_age_after_fast_ones(void **state)
 {
 	(void)state;
-	enum { N = 6000 };
-	static struct gate *in[N];
-	struct gate *g = gate_new();
-	for (int i = 0; i < N; i++)
-		in[i] = g;
+	static struct course *in[ITEMS];
+	struct course *c = mpx_calloc(1, sizeof *c);
+	for (int i = 0; i < ITEMS; i++)
+		in[i] = c;
 	mpx_pool *pool = pool_of(1);
-	mpx_result *r = mpx_pool_map_async(pool, fast_then_slow, in, sizeof *in, N, 0,
-					   MPX_TASK(.chunksize = N));
-	assert_soon(atomic_load(&g->entered) == 1);
+	mpx_result *r = mpx_pool_map_async(pool, fast_then_slow, in, sizeof *in, ITEMS, 0,
+					   MPX_TASK(.chunksize = ITEMS));
+	assert_soon(atomic_load(&c->gate.entered) == 1);
 	double entered = now();
-	assert_int_equal(worker_stats_of(pool, 0).index, 5000);
 	assert_soon(now() - entered > 0.05);
-	assert_true(worker_stats_of(pool, 0).age >= 0.05);
-	assert_int_equal(worker_stats_of(pool, 0).tasks, 5000);
-	atomic_store(&g->open, true);
+	mpx_worker_statistics w = worker_stats_of(pool, 0);
+	assert_int_equal(w.index, HELD);
+	assert_int_equal(w.tasks, HELD);
+	assert_true(w.age >= 0.05);
+	assert_true(w.age <= now() - c->before);
+	atomic_store(&c->gate.open, true);
 	assert_ok(mpx_result_get(r, NULL, SOON));
 	mpx_result_free(r);
 	mpx_pool_free(pool);
-	mpx_free(g);
+	mpx_free(c);
 }
 
 struct watch {
