@@ -15,7 +15,7 @@
  *     mpx_pool_map(pool, square, xs, squares, 10);
  *     mpx_pool_free(pool);
  *
- * A pool is a fixed set of worker processes, forked when it is made, and a small
+ * A pool is a set of worker processes, forked when it is made, and a small
  * supervisor process that looks after them: the calling program gets no threads
  * and no signals of ours. Make it before you start threads if you can.
  *
@@ -115,8 +115,8 @@ typedef struct mpx_pool_options {
 	size_t memory_limit; /**< P: bytes of memory of its own that a worker may take, beyond what
 				it was forked with. One that has more is ended, its task fails with
 				ENOMEM; looked at some 50 times a second; 0: any amount */
-	double max_age;	     /**< seconds: a worker that is older is replaced, between its chunks
-				of work; 0: never */
+	double max_age;	     /**< seconds: a worker that is older is replaced: idle, or between its
+				chunks of work; 0: never */
 	size_t max_growth;   /**< P: bytes: one that has taken more is replaced, likewise */
 	double idle_timeout; /**< P: seconds: a worker that has been idle for so long ends, and
 				comes back when there is work for it; 0: never */
