@@ -417,6 +417,7 @@ void mpx__trace_death(mpx_pool *pool, struct mpx__worker *w, const mpx_failure *
 	if (busy)
 		end_current(pool, w, &e);
 	flush(pool, row);
-	if (busy || how->exit_status != 0)
+	/* Who has nothing to do when the pool ends is sent away, if need be by a signal. */
+	if (busy || (how->exit_status != 0 && atomic_load(&pool->state) != MPX__POOL_TERMINATED))
 		remember(pool, pool_row(pool), &e, false);
 }
