@@ -20,7 +20,7 @@
  *     a timeout (`double timeout`): a line of the part's timed[];
  *     a type: how to make and free one, in arguments_objects.h, so that it is
  *         tried wherever it does not belong; and a line of the part's kinds[];
- *     a header: a part (log's is the shortest). CMake finds it.
+ *     a header: a part (that of version.h is the shortest). CMake finds it.
  */
 #ifndef ARGUMENTS_H
 #define ARGUMENTS_H
