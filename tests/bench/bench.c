@@ -21,10 +21,11 @@
 /* Before each measurement: threads of the one before go on spinning for a while. */
 #define SETTLE 0.002
 
-enum { MAX_ROUNDS = 1000, MAX_CONTENDERS = 64, MAX_RACERS = 256, TOO_LONG = 300 };
+enum { MAX_ROUNDS = 1000, MAX_CONTENDERS = 64, MAX_RACERS = 256, TOO_LONG = 60 };
 
 static struct {
 	const char *question;
+	const char *who; /* is being measured */
 	int rounds;
 	double seconds; /* that one measurement should take */
 	FILE *json;
@@ -96,7 +97,8 @@ void bench_futex_wake(void *word, int n)
 
 void bench_wrong(const char *file, int line, const char *what)
 {
-	fprintf(stderr, "%s:%d: not so: %s (errno: %s)\n", file, line, what, strerror(errno));
+	fprintf(stderr, "%s:%d: %s: not so: %s (errno: %s)\n", file, line,
+		bench.who ? bench.who : bench.question, what, strerror(errno));
 	fflush(NULL);
 	_exit(1);
 }
@@ -290,6 +292,7 @@ static size_t calibrate(const struct contender *c)
 
 	if (c->fixed)
 		return c->fixed;
+	bench.who = c->name;
 	for (int tries = 0, agreed = 0; agreed < 2 && tries < 30; tries++) {
 		double wanted, seconds = c->run(n, c->arg);
 
@@ -317,6 +320,7 @@ void bench_compare(const char *series, double x, const struct contender *c, size
 
 			if (!n[i])
 				continue;
+			bench.who = c[i].name;
 			bench_nap(SETTLE);
 			values[i][round] = 1e9 * c[i].run(n[i], c[i].arg) / (double)n[i];
 		}

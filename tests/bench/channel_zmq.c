@@ -2,27 +2,28 @@
  * Copyright (c) 2026 The libmpx authors
  *
  * Channel of ZeroMQ (https://zeromq.org): PUSH to PULL over ipc. Its contexts have
- * threads, so each process makes its own, where it begins to put or get.
+ * threads, so each process makes its own, where it begins to put or get. The producer stays
+ * until everything has been got: what is on its way when it leaves may be lost.
  */
 #include "bench.h"
 #include "channel.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include <zmq.h>
 
 struct zmq_channel {
 	char address[64];
+	_Atomic bool done; /* by the consumer */
 };
 
 static void *zmq_channel_open(size_t size)
 {
 	static unsigned number;
-	struct zmq_channel *z = malloc(sizeof *z);
+	struct zmq_channel *z = bench_share(sizeof *z);
 
 	(void)size;
-	bench_check(z);
 	snprintf(z->address, sizeof z->address, "ipc://@mpx-bench-%d-%u", (int)getpid(), number++);
 	return z;
 }
@@ -37,8 +38,10 @@ static void zmq_channel_produce(void *c, size_t n, void *msg, size_t size)
 		channel_stamp(msg, size, i);
 		bench_check(zmq_send(socket, msg, size, 0) == (int)size);
 	}
+	while (!atomic_load(&z->done))
+		bench_nap(1e-5);
 	zmq_close(socket);
-	zmq_ctx_term(context); /* returns when everything is sent */
+	zmq_ctx_term(context);
 }
 
 static uint64_t zmq_channel_consume(void *c, size_t n, void *msg, size_t size)
@@ -52,9 +55,15 @@ static uint64_t zmq_channel_consume(void *c, size_t n, void *msg, size_t size)
 		bench_check(zmq_recv(socket, msg, size, 0) == (int)size);
 		sum += channel_stamp_of(msg, size);
 	}
+	atomic_store(&z->done, true);
 	zmq_close(socket);
 	zmq_ctx_term(context);
 	return sum;
+}
+
+static void zmq_channel_close(void *c)
+{
+	bench_unshare(c, sizeof(struct zmq_channel));
 }
 
 const struct channel channel_zmq = {
@@ -62,5 +71,5 @@ const struct channel channel_zmq = {
 	.open = zmq_channel_open,
 	.produce = zmq_channel_produce,
 	.consume = zmq_channel_consume,
-	.close = free,
+	.close = zmq_channel_close,
 };
