@@ -21,7 +21,7 @@
 /* Before each measurement: threads of the one before go on spinning for a while. */
 #define SETTLE 0.002
 
-enum { MAX_ROUNDS = 1000, MAX_CONTENDERS = 64, MAX_RACERS = 256, TOO_LONG = 60 };
+enum { MAX_ROUNDS = 1000, MAX_CONTENDERS = 64, MAX_RACERS = 256, TOO_LONG = 10 };
 
 static struct {
 	const char *question;
@@ -29,6 +29,7 @@ static struct {
 	int rounds;
 	double seconds; /* that one measurement should take */
 	FILE *json;
+	bool failed; /* we hung */
 	cpu_set_t processors;
 } bench;
 
@@ -161,9 +162,12 @@ static double run_race(int n, bool apart, void (*body)(int who, void *arg), void
 		int status;
 
 		bench_check(waitpid(pids[who], &status, 0) == pids[who]);
-		bench_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+			end = NAN;
+		else
+			bench_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 		begin = fmin(begin, race->racer[who].begin);
-		end = fmax(end, race->racer[who].end);
+		end = isnan(end) ? NAN : fmax(end, race->racer[who].end);
 	}
 	bench_unshare(race, sizeof *race);
 	return end - begin;
@@ -237,7 +241,7 @@ int bench_close(void)
 {
 	bool good = !bench.json || fclose(bench.json) == 0;
 
-	return fflush(stdout) == 0 && good ? 0 : 1;
+	return fflush(stdout) == 0 && good && !bench.failed ? 0 : 1;
 }
 
 static int compare(const void *a, const void *b)
@@ -283,6 +287,16 @@ void bench_result(const char *series, double x, const char *who, const char *uni
 	fflush(bench.json);
 }
 
+/* Others may be slow, or spin for ever where there are fewer processors than processes;
+ * that is not for us. */
+static void give_up(const struct contender *c)
+{
+	fprintf(stderr, "%s: %s is left out: it cannot, or took longer than %d s\n", bench.question,
+		c->name, TOO_LONG);
+	if (strncmp(c->name, "libmpx", 6) == 0)
+		bench.failed = true;
+}
+
 /* How many operations take about as long as a measurement should. On a busy machine one
  * run tells little: what it says is tried. */
 static size_t calibrate(const struct contender *c)
@@ -296,8 +310,10 @@ static size_t calibrate(const struct contender *c)
 	for (int tries = 0, agreed = 0; agreed < 2 && tries < 30; tries++) {
 		double wanted, seconds = c->run(n, c->arg);
 
-		if (isnan(seconds))
-			return n;
+		if (isnan(seconds)) {
+			give_up(c);
+			return 0;
+		}
 		best = fmin(best, seconds / (double)n);
 		wanted = ceil(bench.seconds / best);
 		agreed = (double)n >= wanted / 2 ? agreed + 1 : 0;
@@ -323,6 +339,10 @@ void bench_compare(const char *series, double x, const struct contender *c, size
 			bench.who = c[i].name;
 			bench_nap(SETTLE);
 			values[i][round] = 1e9 * c[i].run(n[i], c[i].arg) / (double)n[i];
+			if (isnan(values[i][round])) {
+				give_up(&c[i]);
+				n[i] = 0;
+			}
 		}
 	}
 	for (size_t i = 0; i < count; i++)

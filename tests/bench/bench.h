@@ -93,7 +93,7 @@ void bench_unshare(void *p, size_t size);
 /*
  * body(0, arg) ... body(n - 1, arg), each in a process of its own on a processor of its
  * own (while there are some), begun together. The seconds from the first beginning to
- * the last end.
+ * the last end; NAN if they took so long that they were ended.
  */
 double bench_race(int n, void (*body)(int who, void *arg), void *arg);
 /* The same, all on one processor. */
