@@ -421,13 +421,29 @@ static void do_broken(void)
 	mpx_pool_free(pool);
 }
 
+/* Two of threads, one of them grows. */
+static void do_threads(void)
+{
+	mpx_pool *a = mpx_pool_new(.processes = 2, .backend = MPX_BACKEND_THREADS);
+	mpx_pool *b = mpx_pool_new(.processes = 1, .backend = MPX_BACKEND_THREADS);
+	child_check(a && b);
+	child_check(map_named(a, twice, 50, 3, "a") == 0);
+	child_check(map_named(b, twice, 50, 3, "b") == 0);
+	mpx_pool_free(a);
+	mpx_pool_free(b);
+	b = pool_in_child(1);
+	child_check(mpx_pool_resize(b, 5) == 0);
+	child_check(map_named(b, twice, 50, 3, "resized") == 0);
+	mpx_pool_free(b);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } plays[] = {
 	{"work", do_work},	     {"misbehave", do_misbehave}, {"several", do_several},
 	{"other", do_other_program}, {"simple", do_simple},	  {"killed", do_killed},
-	{"broken", do_broken},
+	{"broken", do_broken},	     {"threads", do_threads},
 };
 
 static int play(const char *name)
@@ -592,6 +608,19 @@ static void test_other_program(void **state)
 	forget(&all);
 }
 
+static void test_threads(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"a", "b", "resized"};
+	struct events all = trace_of("threads");
+	for (int i = 0; i < 50; i++)
+		for (int k = 0; k < 3; k++)
+			assert_int_equal(covers(&all, names[k], i), 1);
+	assert_int_equal(count(&all, 'M', NULL, "pool "), 3);
+	assert_true(count(&all, 'M', NULL, "PoolWorker-1") >= 3);
+	forget(&all);
+}
+
 /* It is begun anew by each program. */
 static void test_again(void **state)
 {
@@ -659,9 +688,10 @@ int main(int argc, char **argv)
 	if (argc == 2)
 		return play(argv[1]);
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_work),   mpx_test(test_misbehave),     mpx_test(test_several),
-		mpx_test(test_again),  mpx_test(test_other_program), mpx_test(test_broken),
-		mpx_test(test_killed), mpx_test(test_page),	     mpx_test(test_no_file),
+		mpx_test(test_work),	mpx_test(test_misbehave),     mpx_test(test_several),
+		mpx_test(test_again),	mpx_test(test_other_program), mpx_test(test_broken),
+		mpx_test(test_threads), mpx_test(test_killed),	      mpx_test(test_page),
+		mpx_test(test_no_file),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

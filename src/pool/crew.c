@@ -148,6 +148,8 @@ int mpx__crew_start(mpx_pool *pool)
 	pool->crew = calloc(1, size);
 	if (!pool->crew)
 		return ENOMEM;
+	if (pool->trace)
+		mpx__trace_rows(pool);
 	error = mpx__crew_fill(pool);
 	if (!error)
 		return 0;

@@ -55,19 +55,23 @@ void mpx__meter_tell(struct mpx__meter *m, size_t done, size_t failed, size_t to
 
 /* --- jobs --------------------------------------------------------------------------- */
 
-/* How many items before the one that the owner of the chunk is at. */
-static size_t done_by(mpx_pool *pool, uint32_t owner, size_t first, size_t size)
+/* How many items of chunk c are done by who runs it. */
+static size_t done_by(mpx_pool *pool, struct mpx_result *job, size_t c, size_t size)
 {
-	for (int i = 0; i < pool->workers; i++) {
+	size_t first = c * job->chunksize, done = 0;
+
+	for (int i = 0; i < atomic_load(&pool->used); i++) {
 		struct mpx__worker *w = &pool->worker[i];
 		size_t item;
 
-		if (atomic_load(&w->id) != owner)
+		if (atomic_load_explicit(&w->job, memory_order_relaxed) != job ||
+		    atomic_load_explicit(&w->chunk, memory_order_relaxed) != c)
 			continue;
 		item = (size_t)atomic_load_explicit(&w->item, memory_order_relaxed);
-		return item >= first && item - first < size ? item - first : 0;
+		if (item >= first + done && item - first < size)
+			done = item - first;
 	}
-	return 0;
+	return done;
 }
 
 static size_t done_of_chunk(mpx_pool *pool, struct mpx_result *job, size_t c)
@@ -80,7 +84,7 @@ static size_t done_of_chunk(mpx_pool *pool, struct mpx_result *job, size_t c)
 		return size;
 	if (mpx__chunk_owner(word) == MPX__CHUNK_PENDING)
 		return from;
-	item = done_by(pool, mpx__chunk_owner(word), first, size);
+	item = done_by(pool, job, c, size);
 	return item > from ? item : from;
 }
 

@@ -222,23 +222,34 @@ void mpx__trace_begin(mpx_pool *pool, void *room)
 	pool->trace->number = atomic_fetch_add(&mpx__family_base->trace_pools, 1) + 1;
 }
 
+static void name_row(struct batch *b, mpx_pool *pool, int worker)
+{
+	open_event(b, pool, "M", worker + 1, 0);
+	add(b, ",\"name\":\"thread_name\",\"args\":{\"name\":\"PoolWorker-%d\"}}", worker + 1);
+	open_event(b, pool, "M", worker + 1, 0);
+	add(b, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", worker + 1);
+}
+
+/* A number for the pool, as no process has it: several pools of threads may be in one. */
+static int32_t number_of_threads(const struct mpx__trace *trace)
+{
+	return (int32_t)getpid() | (int32_t)(trace->number % 511 + 1) << 22;
+}
+
 void mpx__trace_rows(mpx_pool *pool)
 {
 	struct batch b;
 
 	b.n = 0;
-	pool->trace->pid = getpid();
+	pool->trace->pid = pool->backend == MPX_BACKEND_PROCESSES ? (int32_t)getpid()
+								  : number_of_threads(pool->trace);
 	open_event(&b, pool, "M", 0, 0);
 	add(&b, ",\"name\":\"process_name\",\"args\":{\"name\":\"pool %u\"}}",
 	    (unsigned)pool->trace->number);
 	open_event(&b, pool, "M", 0, 0);
 	add(&b, ",\"name\":\"thread_name\",\"args\":{\"name\":\"jobs\"}}");
-	for (int i = 0; i < atomic_load(&pool->workers); i++) {
-		open_event(&b, pool, "M", i + 1, 0);
-		add(&b, ",\"name\":\"thread_name\",\"args\":{\"name\":\"PoolWorker-%d\"}}", i + 1);
-		open_event(&b, pool, "M", i + 1, 0);
-		add(&b, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", i + 1);
-	}
+	for (int i = 0; i < atomic_load(&pool->workers); i++)
+		name_row(&b, pool, i);
 	write_batch(&b);
 }
 
@@ -385,6 +396,13 @@ void mpx__trace_moment(mpx_pool *pool, enum mpx__trace_kind kind, struct mpx__wo
 	e.worker = (int16_t)(w - pool->worker);
 	e.begin = e.end = mpx__os_now();
 	copy(e.text, text);
+	if (kind == MPX__TRACE_START) { /* it may be a new row */
+		struct batch b;
+
+		b.n = 0;
+		name_row(&b, pool, e.worker);
+		write_batch(&b);
+	}
 	if (mpx__pool_lock(pool) == 0) {
 		remember(pool, pool_row(pool), &e, false);
 		mpx__pool_unlock(pool);

@@ -79,7 +79,7 @@ struct mpx__trace_job {
 /* How much room it takes, 0 if there shall be no trace; where begin then finds it. */
 size_t mpx__trace_size(int workers);
 void mpx__trace_begin(mpx_pool *pool, void *room);
-/* By the supervisor: names for all rows. */
+/* By the supervisor, or who makes the threads: names for all rows. */
 void mpx__trace_rows(mpx_pool *pool);
 /* Nobody works any more. */
 void mpx__trace_end(mpx_pool *pool);

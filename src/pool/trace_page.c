@@ -67,7 +67,7 @@ const char *const mpx__trace_page[] = {
 "  };\n",
 "  const row = e => {\n",
 "    const r = pool(e.pid).rows;\n",
-"    return r[e.tid] = r[e.tid] || { name: 'row ' + e.tid, bars: [], marks: [] };\n",
+"    return r[e.tid] = r[e.tid] || { name: 'PoolWorker-' + e.tid, bars: [], marks: [] };\n",
 "  };\n",
 "  first = Infinity; last = -Infinity;\n",
 "  for (const e of events) {\n",
