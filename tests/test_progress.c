@@ -139,6 +139,7 @@ static void test_within_a_chunk(void **state)
 	assert_ok(mpx_pool_map_sized(pool, wait_at_the_end, gates, sizeof *gates, NULL, 0, 100,
 				     MPX_TASK(.chunksize = 100, .progress = watch, .user = &s)));
 	ended_well(&s, 0);
+	assert_true(atomic_load(&s.g->open)); /* nobody else does that */
 	assert_true(s.calls >= 2);
 	mpx_pool_free(pool);
 	mpx_free(s.g);

@@ -12,7 +12,7 @@
  *   closes all descriptors.
  *
  * Seen to fail with these lines broken: the append of end_file(); end_current() not called;
- * remember() without its flush; is_free() returning true; set_path() without getcwd().
+ * flush() that does not empty its row; is_free() returning true; set_path() without getcwd().
  */
 #define _POSIX_C_SOURCE 200809L
 #define _DEFAULT_SOURCE /* mkdtemp */
