@@ -39,7 +39,7 @@ END {
 		ours = name[i] ~ /^libmpx/
 		limit = name[i] ~ /^limit/
 		printf "%s$d%d using 1:2:3:4 with yerrorlines title \"%s\" lw %s dt %s pt %d ps 0.6", \
-			i > 1 ? ", " : "", i, title, ours ? 3 : 1.5, limit ? "\"-\"" : 1, i
+			(i > 1 ? ", " : ""), i, title, (ours ? 3 : 1.5), (limit ? "\"-\"" : 1), i
 	}
 	printf "\n"
 }
