@@ -35,7 +35,6 @@ END {
 	printf "plot "
 	for (i = 1; i <= count; i++) {
 		title = name[i]
-		gsub(/_/, "\\_", title)
 		ours = name[i] ~ /^libmpx/
 		limit = name[i] ~ /^limit/
 		printf "%s$d%d using 1:2:3:4 with yerrorlines title \"%s\" lw %s dt %s pt %d ps 0.6", \
