@@ -10,7 +10,10 @@
  * another process looks at the queue, and takes from it, after each instruction.
  *
  * Seen to fail with these broken: in src/ipc/queue_join.c, forget_the_dead does nothing;
- * the second look at the counts in is_finished. SEEN
+ * the second look at the counts in is_finished. In src/ipc/queue_recover.c, the entry's
+ * taken not restored. In src/ipc/queue_put.c, a batch committed one by one; in
+ * src/ipc/queue_get.c, head stored before what was taken is noted. In src/ipc/queue.h,
+ * no clamp of the count (get spins while a producer is stopped).
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
