@@ -10,7 +10,7 @@
  *   The bar: nothing where stderr is no terminal, a line that is wiped away where it is.
  *
  * Seen to fail with these lines broken: the "finished" of mpx__result_wait(); the interval
- * (0); told never set; done_by() returning 0; isatty() not asked; the last show("").
+ * (0); told never set; isatty() not asked; the last show("").
  */
 #define _XOPEN_SOURCE 700 /* POSIX 2008 and posix_openpt */
 

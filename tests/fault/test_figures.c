@@ -6,8 +6,6 @@
  * that sleep on a lock.
  *
  *     MPX_FAULT_LONG=1 ./test_figures        1000 deaths, 1000 sleepers
- *
- * Seen to fail with, in src/shm/word.c: "look" always false in acquire_slowly.
  */
 #define _GNU_SOURCE
 #include "family.h"
