@@ -15,8 +15,8 @@
  * Run it with a word and files: ./parallel_grep mpx README.md LICENSE. Case
  * does not matter.
  * Without arguments it writes 32 files of its own to the temporary folder, some 60 MB,
- * and removes them at the end. It prints (here with 2 processors that were two threads of
- * one core, where this kind of work gains little; two cores should give nearly twice):
+ * and removes them at the end. It prints (here with 2 virtual processors, which may be two
+ * threads of one core; both workers were busy all the time):
  *
  *     32 files, 63.4 MB, 44299 lines with "needle"
  *     one by one: 0.120 s
