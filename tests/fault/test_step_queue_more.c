@@ -163,22 +163,22 @@ static void join_often(struct world *w)
 		w->r += mpx_queue_join(w->q, 0) == 0;
 }
 
-/* I have finished what the waiter held, and hold a new one; or the other way round. */
+/* I finish what the waiter held, and hold another one; or the other way round. */
 static long change_hands(struct world *w)
 {
 	static unsigned char mine[8];
 	int held = atomic_load(&w->held);
-	bool to_me = w->early % 2;
 	if (step_random() % 16)
 		return 0;
-	w->early++;
 	step_check(mpx_queue_put(w->q, mine, sizeof mine, 0) == 0);
-	if (to_me)
-		to_me = mpx_queue_get(w->q, mine, sizeof mine, 0) >= 0;
-	for (double end = now() + STEP_HANG; !to_me && atomic_load(&w->held) == held;) {
-		step_check(now() < end);
-		sched_yield();
+	if (w->early++ % 2 == 0) {
+		step_check(mpx_queue_task_done(w->q) == 0); /* the waiter's: I have none */
+		if (mpx_queue_get(w->q, mine, sizeof mine, 0) < 0)
+			w->early--; /* the waiter was quicker */
+		return 0;
 	}
+	for (double end = now() + STEP_HANG; atomic_load(&w->held) == held && now() < end;)
+		sched_yield();
 	step_check(mpx_queue_task_done(w->q) == 0);
 	return 0;
 }
@@ -428,17 +428,18 @@ static void after_get_many(struct world *w)
 	make, NULL, take_and_release, .killed = killed_getting, .after = after_get_many,           \
 				      ON(.n = 1, .takes = 1, __VA_ARGS__)
 
-/* First those that look at all places in the table of peers that were ever taken. */
+/* First those that look at all places in the table of peers that were ever taken: each
+ * victim takes one more, which makes their paths longer. */
 static const struct step steps[] = {
-	{"join at once", make, NULL, join, .killed = killed_finishing_mine, .after = after_all,
-	 ON(.filled = 0)},
-	{"join, woken", make, NULL, join, nudge_finish, .killed = killed_finishing_mine,
-	 .after = after_all, ON(.filled = 1, .drained = 1)},
 	{"join, while work changes hands", make_one, NULL, join_often, .state = change_hands,
 	 .waiter = hold_all, .waiters = 1, .killed = killed_looking, .after = after_looking,
-	 ON(.filled = 0)},
+	 .seconds = 0.1, ON(.filled = 0)},
 	{"join, one had died", make_with_dead, NULL, join, .killed = killed_forgetting,
 	 .after = after_all, ON(.filled = 1)},
+	{"join, woken", make, NULL, join, nudge_finish, .killed = killed_finishing_mine,
+	 .after = after_all, ON(.filled = 1, .drained = 1)},
+	{"join at once", make, NULL, join, .killed = killed_finishing_mine, .after = after_all,
+	 ON(.filled = 0)},
 	{"task_done, too often", make, NULL, finish, .killed = killed_finishing_mine,
 	 .after = after_all, ON(.n = 1, .filled = 4)},
 	{"task_done of its own, twice", make, take_two, finish, .killed = killed_finishing,
