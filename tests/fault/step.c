@@ -96,6 +96,9 @@ void step_start_waiters(void)
 		       !(atomic_load(&shared->begun[started]) && asleep(waiters[started])))
 			sched_yield();
 	}
+	double end = now() + 1;
+	while (step_now->in_place && !step_now->in_place(step_world) && now() < end)
+		sched_yield();
 }
 
 int step_waiters_started(void)

@@ -75,6 +75,8 @@ struct step {
 	/* Once for the scenario. */
 	void (*open)(struct world *w);
 	void (*close)(struct world *w);
+	/* Are the waiters where they belong? Otherwise: when they sleep, anywhere. */
+	bool (*in_place)(struct world *w);
 	int waiters;
 	double seconds;	   /* that it takes, in the short form, as a multiple; 0: 1 */
 	bool varies;	   /* each victim has a path of its own: the longest of 12 counts */
