@@ -35,13 +35,15 @@ enum { MPX__PAGE = 4096, MPX__HEAP_CLASSES = 17 };
 #define MPX__TAG_OBJECT UINT64_C(2)
 
 struct mpx__heap {
-	_Alignas(64) _Atomic uint32_t lock;  /* guards all that follows; word.h */
-	uint32_t pages;			     /* constant */
-	_Atomic uint64_t *head;		     /* truth: [pages]; 0, or kind << 32 | length */
-	uint64_t *used;			     /* index: a bit per page */
-	uint64_t *dirty;		     /* index: free pages that may not be zero */
-	char *base;			     /* of page 0; constant */
-	size_t size;			     /* bytes from there on; constant */
+	/* Constant, and read by every call of the library: a line that nobody writes. */
+	_Alignas(128) char *base; /* of page 0 */
+	size_t size;		  /* bytes from there on */
+	uint32_t pages;
+	_Atomic uint64_t *head; /* truth: [pages]; 0, or kind << 32 | length */
+	uint64_t *used;		/* index: a bit per page */
+	uint64_t *dirty;	/* index: free pages that may not be zero */
+	/* Guards those arrays, and all that follows; word.h. */
+	_Alignas(128) _Atomic uint32_t lock;
 	uint32_t top;			     /* truth: pages from here on were never used */
 	uint32_t lowest;		     /* index: no free page below */
 	uint64_t used_pages;		     /* index */
