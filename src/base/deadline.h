@@ -49,16 +49,4 @@ struct mpx__slice {
 /* The end of the next slice, at most deadline. */
 int64_t mpx__slice_end(struct mpx__slice *slice, int64_t deadline);
 
-/* Tells the processor that this is a spin loop. */
-static inline void mpx__relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
-	__asm__ __volatile__("yield" ::: "memory");
-#else
-	__asm__ __volatile__("" ::: "memory");
-#endif
-}
-
 #endif

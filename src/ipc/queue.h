@@ -135,6 +135,8 @@ static inline void *mpx__queue_bytes(struct mpx__queue_block *block)
 	return block + 1;
 }
 
+/* How many messages of that size shall gather before who waits goes on. */
+size_t mpx__queue_gather(const mpx_queue *q, size_t size);
 /* How many of n messages of that size there is room for. */
 size_t mpx__queue_room(mpx_queue *q, size_t size, size_t n);
 

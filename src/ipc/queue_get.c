@@ -71,7 +71,7 @@ struct receiver {
 	size_t most;			/* that many messages */
 	size_t cap;			/* of that size */
 	size_t *sizes;			/* what they had; or NULL */
-	bool more;			/* there are more */
+	size_t more;			/* so many more were seen */
 	size_t taken;			/* how many there were */
 	size_t size;			/* of the last */
 	struct mpx__queue_block *block; /* in which it is now; or NULL */
@@ -169,7 +169,8 @@ static int try(mpx_queue *q, struct receiver *r, int64_t deadline)
 	ring = mpx__queue_oldest_ring(q, &record);
 	if (ring) {
 		error = r->receive(r, q, ring, &record);
-		r->more = mpx__ring_head(ring) != ring->seen_tail;
+		r->more = mpx__position_count(ring->seen_tail) -
+			  mpx__position_count(mpx__ring_head(ring));
 	} else {
 		error = closed ? EPIPE : EAGAIN;
 	}
@@ -211,7 +212,7 @@ static int get(mpx_queue *q, struct receiver *r, int64_t deadline)
 			return ETIMEDOUT;
 	}
 	if (waited)
-		mpx__pause_adapt(&q->c.pause, r->taken > 1 || r->more);
+		mpx__pause_adapt(&q->c.pause, r->taken + r->more, mpx__queue_gather(q, r->size));
 	if (!error && r->taken)
 		tell_others(q, r->taken);
 	return error;

@@ -86,6 +86,18 @@ struct batch {
 	void *block;
 };
 
+/* Half of what fits, so that both sides can be at work. */
+size_t mpx__queue_gather(const mpx_queue *q, size_t size)
+{
+	size_t n = MPX__GATHER;
+
+	if (q->maxsize && q->maxsize / 2 < n)
+		n = q->maxsize / 2;
+	if (q->limit && size && q->limit / size / 2 < n)
+		n = q->limit / size / 2;
+	return n;
+}
+
 size_t mpx__queue_room(mpx_queue *q, size_t size, size_t n)
 {
 	size_t count, bytes;
@@ -257,7 +269,8 @@ static int put(mpx_queue *q, const struct batch *b, int64_t deadline, size_t *n)
 		if (!mpx__event_wait_patiently(&q->space, may_put, &w, &slice, deadline,
 					       mpx__pause(&q->p.pause)))
 			return ETIMEDOUT;
-		mpx__pause_adapt(&q->p.pause, mpx__queue_room(q, b->size, 2) > 1);
+		mpx__pause_adapt(&q->p.pause, mpx__queue_room(q, b->size, MPX__GATHER + 1),
+				 mpx__queue_gather(q, b->size));
 	}
 }
 

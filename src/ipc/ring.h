@@ -20,6 +20,8 @@
 #ifndef MPX_IPC_RING_H
 #define MPX_IPC_RING_H
 
+#include "base/processor.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +44,11 @@ struct mpx__ring {
 
 /* Messages up to this size stand in the ring itself. */
 enum { MPX__RING_INLINE = 4096 };
+
+/* So many units ahead lines are fetched for writing. Consumers have read them, so they
+ * are in another processor's cache; and whoever gives back a guard waits for what it has
+ * written to get there. */
+enum { MPX__RING_AHEAD = 32 };
 
 /* Header of a record: size << 2 | kind. SKIP: nothing more before the ring's end. */
 enum { MPX__RECORD_INLINE, MPX__RECORD_BLOCK, MPX__RECORD_SKIP };
@@ -102,6 +109,8 @@ static inline bool mpx__ring_write(struct mpx__ring *ring, const void *msg, size
 		ring->data[at] = MPX__RECORD_SKIP;
 		at = 0;
 	}
+	for (uint32_t i = 0; i < need && i < MPX__RING_AHEAD; i += 8)
+		mpx__will_write(&ring->data[(at + MPX__RING_AHEAD + i) & (ring->units - 1)]);
 	ring->data[at] = (uint64_t)size << 2 | (block ? MPX__RECORD_BLOCK : MPX__RECORD_INLINE);
 	if (block)
 		memcpy(&ring->data[at + 1], &block, sizeof block);

@@ -4,6 +4,7 @@
 #include "shm/word.h"
 
 #include "base/deadline.h"
+#include "base/processor.h"
 #include "shm/family.h"
 #include "shm/peers.h"
 

@@ -3,6 +3,7 @@
  */
 #include "sync/eventcount.h"
 
+#include "base/processor.h"
 #include "shm/family.h"
 
 #include <limits.h>
@@ -11,6 +12,8 @@
 enum { SHORT_SLEEP = 50000 };
 /* Looks between which the processor is offered to others, before a sleep. */
 enum { MOST_YIELDS = 64 };
+/* Pauses between looks do not grow beyond that. */
+enum { LONG_PAUSE = 8 };
 
 static _Thread_local int yields;
 
@@ -25,12 +28,14 @@ static void learn(int64_t slept)
 
 static bool spin(bool (*ready)(void *arg), void *arg, int pause)
 {
+	if (pause == 1 && ready(arg))
+		return true;
 	for (int i = 0; i < mpx__spins; i += pause) {
-		if (ready(arg))
-			return true;
 		for (int j = 0; j < pause; j++)
 			mpx__relax();
-		pause = pause < MPX__PAUSE_MAX ? pause * 2 : pause;
+		if (ready(arg))
+			return true;
+		pause = pause < LONG_PAUSE ? pause * 2 : pause;
 	}
 	for (int i = 0; i < yields; i++) {
 		if (ready(arg))

@@ -41,8 +41,8 @@ static inline void mpx__event_wait(_Atomic uint32_t *e, uint32_t ticket, int64_t
 
 /* Looks, spins, and sleeps until ready(arg) or the end of a slice, when it is time to
  * look who died. False: the deadline has passed. The first pause between two looks is as
- * long as said, in units of mpx__relax; they grow. */
-enum { MPX__PAUSE_MAX = 64 };
+ * long as said, in units of mpx__relax; they grow. If it is longer than 1, the first look
+ * comes after it. */
 bool mpx__event_wait_patiently(_Atomic uint32_t *e, bool (*ready)(void *arg), void *arg,
 			       struct mpx__slice *slice, int64_t deadline, int pause);
 
@@ -54,7 +54,10 @@ static inline bool mpx__event_wait_until(_Atomic uint32_t *e, bool (*ready)(void
 
 /* Who looks all the time takes the cache line from who is about to change it. So where
  * a stream passes by it pays to let some gather, and where every message is waited for
- * it does not: the pause follows how many were there when the waiting was over. */
+ * it does not: the pause follows how many were there when the waiting was over, so that
+ * it becomes as long as MPX__GATHER of them take, or wanted, if fewer fit. */
+enum { MPX__PAUSE_MAX = 256, MPX__GATHER = 64 };
+
 static inline int mpx__pause(_Atomic uint32_t *hint)
 {
 	uint32_t pause = atomic_load_explicit(hint, memory_order_relaxed);
@@ -62,13 +65,13 @@ static inline int mpx__pause(_Atomic uint32_t *hint)
 	return pause < 1 ? 1 : (int)pause;
 }
 
-static inline void mpx__pause_adapt(_Atomic uint32_t *hint, bool many)
+static inline void mpx__pause_adapt(_Atomic uint32_t *hint, size_t gathered, size_t wanted)
 {
 	int pause = mpx__pause(hint);
 
-	if (many && pause < MPX__PAUSE_MAX)
+	if (gathered > 1 && gathered <= wanted / 2 && pause < MPX__PAUSE_MAX)
 		atomic_store_explicit(hint, (uint32_t)pause * 2, memory_order_relaxed);
-	else if (!many && pause > 1)
+	else if ((gathered <= 1 || gathered > wanted) && pause > 1)
 		atomic_store_explicit(hint, (uint32_t)pause / 2, memory_order_relaxed);
 }
 
