@@ -195,6 +195,10 @@ static void rows_of_options(mpx_pool *pool)
 	rows_of_option(pool, MPX_TASK(.stop_at = NOT_A_NUMBER));
 	rows_of_option(pool, MPX_TASK(.stop_at = -1));
 	rows_of_option(pool, MPX_TASK(.stop_at = 1.5));
+	rows_of_option(pool, MPX_TASK(.soft_signal = -1));
+	rows_of_option(pool, MPX_TASK(.soft_signal = 9999));
+	rows_of_option(pool, MPX_TASK(.grace = -1));
+	rows_of_option(pool, MPX_TASK(.grace = NOT_A_NUMBER));
 }
 
 static void rows_of_good_result(mpx_pool *pool)

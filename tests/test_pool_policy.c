@@ -6,7 +6,7 @@
  * retries (of an error, of a death, of a timeout; a task that kills each of its
  * workers), max_tasks_per_child, restart_budget, bad options.
  *
- * Seen to fail with these lines broken: has_expired() returning false always;
+ * Seen to fail with these lines broken: late_at() returning INT64_MAX always;
  * word_after_death() without the comparison with job->retries; is_worn_out()
  * returning false; the wait_to_die() of next_job() removed.
  */

@@ -35,7 +35,8 @@
  * pool hangs (bpo-22393).
  *
  * A task that runs longer than its .timeout fails with ETIMEDOUT: its worker gets
- * SIGTERM, a second later SIGKILL, and is replaced. With .retries, a task that
+ * SIGTERM, a second later SIGKILL, and is replaced. A .soft_signal comes before
+ * that: a task that then cleans up and returns keeps its worker. With .retries, a task that
  * failed, for whatever reason, is run again up to so many times; one that kills
  * every worker it gets fails in the end like any other.
  *
@@ -155,6 +156,14 @@ typedef struct mpx_task_options {
 	size_t window; /**< of imap: how many items are taken ahead; 0: 4 chunks for each worker */
 	const char *name; /**< in the timeline (MPX_TRACE); NULL: the function's, if it is known */
 	mpx_progress_callback *progress; /**< called with .user while one waits: mpx/progress.h */
+	/** A signal that a task which runs longer than .timeout gets first (SIGUSR1, SIGINT; the
+	 * task or the initializer has a handler for it), .grace before SIGTERM; 0: none. A task
+	 * that returns within that time has failed with ETIMEDOUT whatever it returns, and with
+	 * what it said by mpx_fail; its worker goes on. If the signal ends the worker, as without
+	 * a handler, it is replaced, as after SIGTERM. No other task gets it, but the handler may
+	 * run when the task has just returned: so it must not jump into it. */
+	int soft_signal;
+	double grace; /**< seconds from .soft_signal to SIGTERM; 0: one; MPX_FOREVER: no SIGTERM */
 } mpx_task_options;
 #define MPX_FIRST_ERROR 1e-300
 #ifndef __cplusplus

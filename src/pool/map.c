@@ -11,6 +11,7 @@
 #include "sync/eventcount.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 /* Of the pools that this thread has last seen a map or apply fail on. */
@@ -61,13 +62,21 @@ static size_t choose_chunksize(mpx_pool *pool, size_t n, size_t wish)
 	return wish < 1 ? 1 : wish;
 }
 
+static bool is_signal(int number)
+{
+	sigset_t set;
+
+	return sigemptyset(&set) == 0 && sigaddset(&set, number) == 0;
+}
+
 int mpx__check_options(mpx_pool *pool, const mpx_task_options *given, mpx_task_options *o)
 {
 	memset(o, 0, sizeof *o);
 	if (given && !mpx__options(o, sizeof *o, given))
 		return EINVAL;
 	if (!(o->timeout >= 0) || o->retries < -1 || o->retries > MPX__RETRIES_MAX ||
-	    !(o->backoff >= 0) || !(o->stop_at >= 0 && o->stop_at <= 1))
+	    !(o->backoff >= 0) || !(o->stop_at >= 0 && o->stop_at <= 1) || !(o->grace >= 0) ||
+	    (o->soft_signal && !is_signal(o->soft_signal)))
 		return EINVAL;
 	if (o->retries == 0)
 		o->retries = pool->retries;
@@ -147,6 +156,8 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct mpx__request *r)
 	job->waiter = r->waiter;
 	if (o.timeout > 0 && pool->backend == MPX_BACKEND_PROCESSES)
 		job->timeout = mpx__nanoseconds(o.timeout);
+	job->soft_signal = o.soft_signal;
+	job->grace = mpx__nanoseconds(o.grace > 0 ? o.grace : 1);
 	job->retries = o.retries > 0 ? (uint32_t)o.retries : 0;
 	job->backoff = o.backoff > 0 ? mpx__nanoseconds(o.backoff) : 0;
 	job->priority = o.priority;

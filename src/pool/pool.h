@@ -87,6 +87,8 @@ struct mpx_result {
 	int priority;
 	int64_t backoff;     /* nanoseconds before the first retry */
 	size_t failures_max; /* when so many items have failed it is stopped; 0: never */
+	int64_t grace;	     /* nanoseconds from soft_signal to SIGTERM; 0: for ever */
+	int soft_signal;     /* sent first when timeout has passed; 0: none */
 	const void *context;
 	size_t base; /* index of the first item */
 	uint64_t seed;
@@ -122,8 +124,10 @@ struct mpx__worker {
 	_Atomic uint64_t chunk;			       /* that it claims or runs */
 	_Atomic uint64_t item;			       /* that it is at */
 	_Atomic uint32_t attempts;		       /* how often that one has failed */
-	/* When the item must be done, 0: any time. The supervisor adds MPX__EXPIRED by
-	 * compare-exchange; a worker that finds that when it is done waits to die. */
+	/* When the item must be done, 0: any time. If it is late the supervisor adds
+	 * MPX__EXPIRED by compare-exchange, and a worker that finds that when it is done
+	 * waits: to die, or for MPX__WARNED, which says that it has got the soft signal, and
+	 * how long it may go on now. */
 	_Atomic uint64_t expires;
 	_Atomic uint64_t tasks; /* run so far */
 	_Atomic uint64_t done;	/* well; of all that had this number, and so is this: */
@@ -143,6 +147,7 @@ struct mpx__worker {
 };
 
 #define MPX__EXPIRED (UINT64_C(1) << 63)
+#define MPX__WARNED UINT64_C(1)
 
 enum mpx__pool_state { MPX__POOL_OPEN, MPX__POOL_CLOSED, MPX__POOL_TERMINATED };
 

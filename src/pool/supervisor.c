@@ -124,7 +124,17 @@ static void give_up(struct supervisor *s, int error)
 	mpx__pool_terminate(s->pool, error, "the pool's initializer failed again and again");
 }
 
-static mpx_failure describe(const struct mpx__child *c, uint32_t condemned)
+/* Why it had to end; 0: it did not. The soft signal may have been enough. */
+static uint32_t reason_of(struct mpx__worker *w)
+{
+	uint32_t condemned = atomic_load(&w->condemned);
+
+	if (!condemned && atomic_load(&w->expires) & MPX__EXPIRED)
+		return ETIMEDOUT;
+	return condemned;
+}
+
+static mpx_failure describe(const struct mpx__child *c, uint32_t reason)
 {
 	mpx_failure how = {.pid = c->pid, .error = EOWNERDEAD, .exit_status = -1};
 
@@ -132,10 +142,10 @@ static mpx_failure describe(const struct mpx__child *c, uint32_t condemned)
 		how.exit_status = c->status;
 	else if (c->known)
 		how.signal = -c->status;
-	if (condemned == ETIMEDOUT) {
+	if (reason == ETIMEDOUT) {
 		how.error = ETIMEDOUT;
 		snprintf(how.message, sizeof how.message, "ran longer than its timeout");
-	} else if (condemned == ENOMEM) {
+	} else if (reason == ENOMEM) {
 		how.error = ENOMEM;
 		snprintf(how.message, sizeof how.message, "worker was over its memory limit");
 	} else {
@@ -158,8 +168,8 @@ static void tell_end(int i, const mpx_failure *how, bool again)
 /* Does it take the pool with it? */
 static bool breaks(const mpx_pool *pool, struct mpx__worker *w, const mpx_failure *how)
 {
-	return pool->break_on_death && atomic_load(&w->initialized) &&
-	       !atomic_load(&w->condemned) && (atomic_load(&w->job) || how->exit_status != 0) &&
+	return pool->break_on_death && atomic_load(&w->initialized) && !reason_of(w) &&
+	       (atomic_load(&w->job) || how->exit_status != 0) &&
 	       atomic_load(&pool->state) != MPX__POOL_TERMINATED;
 }
 
@@ -167,7 +177,7 @@ static void bury(struct supervisor *s, int i)
 {
 	struct mpx__worker *w = &s->pool->worker[i];
 	struct mpx__child *c = s->child[i];
-	mpx_failure how = describe(c, atomic_load(&w->condemned));
+	mpx_failure how = describe(c, reason_of(w));
 	int init_error = (int)atomic_load(&w->init_error);
 	bool again = false, break_it = breaks(s->pool, w, &how);
 
@@ -268,16 +278,48 @@ static void signal_all(struct supervisor *s, int signal)
 
 /* --- ending single workers ---------------------------------------------------------------- */
 
-/* Condemns the worker if its item has run too long. False: it is not so far. */
-static bool has_expired(struct mpx__worker *w, int64_t now)
+/* When the item has run too long, or longer than the soft signal was given time for. */
+static int64_t late_at(uint64_t expires)
 {
-	uint64_t expires = atomic_load(&w->expires);
+	if (!expires || (expires & (MPX__EXPIRED | MPX__WARNED)) == MPX__EXPIRED)
+		return INT64_MAX;
+	return (int64_t)(expires & ~(MPX__EXPIRED | MPX__WARNED));
+}
 
-	if (!expires || expires & MPX__EXPIRED || now < (int64_t)expires ||
-	    !atomic_compare_exchange_strong(&w->expires, &expires, expires | MPX__EXPIRED))
-		return false;
-	atomic_store(&w->condemned, ETIMEDOUT);
-	return true;
+/* The worker is in its item, or waits, until we say that the signal has been sent: so no
+ * other item gets it. */
+static void send_soft_signal(struct supervisor *s, int i, const struct mpx_result *job)
+{
+	struct mpx__worker *w = &s->pool->worker[i];
+	int64_t end;
+
+	if (s->pool->trace)
+		mpx__trace_moment(s->pool, MPX__TRACE_LATE, w, s->child[i]->pid, "soft signal");
+	mpx_log(MPX_LOG_INFO, "PoolWorker-%d gets signal %d: its task ran longer than its timeout",
+		i + 1, job->soft_signal);
+	mpx__child_signal(s->child[i], job->soft_signal);
+	end = job->grace ? mpx__os_now() + job->grace : INT64_MAX;
+	atomic_store(&w->expires, (uint64_t)end | MPX__EXPIRED | MPX__WARNED);
+}
+
+/* An item that has run too long: the soft signal, if its job has one. Otherwise, and if that
+ * did not help, the worker is condemned. */
+static void end_late(struct supervisor *s, int i, int64_t now)
+{
+	struct mpx__worker *w = &s->pool->worker[i];
+	uint64_t expires = atomic_load(&w->expires);
+	const struct mpx_result *job;
+	uint32_t none = 0;
+
+	if (now < late_at(expires) ||
+	    !atomic_compare_exchange_strong(&w->expires, &expires,
+					    (expires & ~MPX__WARNED) | MPX__EXPIRED))
+		return;
+	job = atomic_load(&w->job);
+	if (job->soft_signal && !(expires & MPX__EXPIRED) && !atomic_load(&w->condemned))
+		send_soft_signal(s, i, job);
+	else
+		atomic_compare_exchange_strong(&w->condemned, &none, ETIMEDOUT);
 }
 
 static void condemn_the_big(struct supervisor *s)
@@ -330,9 +372,12 @@ static void end_condemned(struct supervisor *s)
 		struct mpx__worker *w = &s->pool->worker[i];
 		uint32_t condemned;
 
-		if (!s->child[i] || (!has_expired(w, now) && !atomic_load(&w->condemned)))
+		if (!s->child[i])
 			continue;
+		end_late(s, i, now);
 		condemned = atomic_load(&w->condemned);
+		if (!condemned)
+			continue;
 		if (!s->kill_at[i] && grace_of(condemned)) {
 			mpx__child_signal(s->child[i], SIGTERM);
 			s->kill_at[i] = now + GRACE;
@@ -358,14 +403,15 @@ static int64_t next_end(struct supervisor *s)
 
 	for (int i = 0; i < s->pool->used; i++) {
 		struct mpx__worker *w = &s->pool->worker[i];
-		uint64_t expires = atomic_load(&w->expires);
+		int64_t late;
 
 		if (!s->child[i])
 			continue;
 		if (s->kill_at[i] && s->kill_at[i] < next)
 			next = s->kill_at[i];
-		if (expires && !(expires & MPX__EXPIRED) && (int64_t)expires < next)
-			next = (int64_t)expires;
+		late = late_at(atomic_load(&w->expires));
+		if (late < next)
+			next = late;
 		work = work || atomic_load(&w->job);
 	}
 	if (least && work && mpx__os_now() + least < next)
