@@ -54,6 +54,7 @@ static void rows_of_result(void *x)
 	NOTHING(mpx_result_successful, (x));
 	FAILS(mpx_result_get_failure, (x, &f, sizeof f));
 	FAILS(mpx_result_cancel, (x));
+	NO_POINTER(mpx_result_bytes, (x, 0, NULL), EINVAL);
 	ROW_VOID(mpx_result_free, (x), x ? EINVAL : 0);
 }
 
@@ -65,6 +66,7 @@ static void rows_of_imap(void *x)
 	FAILS(mpx_imap_next, (x, text, 0));
 	FAILS(mpx_imap_next, (x, text, MPX_FOREVER));
 	NOTHING(mpx_imap_index, (x));
+	NO_POINTER(mpx_imap_bytes, (x, NULL), EINVAL);
 	FAILS(mpx_imap_get_failure, (x, &f, sizeof f));
 	ROW_VOID(mpx_imap_free, (x), x ? EINVAL : 0);
 }
@@ -100,6 +102,8 @@ static void without_objects(void)
 	NO_POINTER(mpx_task_context, (), 0);
 	ROW(mpx_task_index, (), 0, 0);
 	ROW(mpx_task_attempt, (), 0, 0);
+	FAILS(mpx_task_give, (NULL, 0));
+	FAILS(mpx_task_give, ("x", 1));
 	ROW(0 * (long long)mpx_task_seed, (), 0, 0);
 	ROW(mpx_worker_number, (), -1, 0);
 	ROW_VOID(mpx_worker_set_state, (NULL), 0);
@@ -162,7 +166,9 @@ static void rows_of_good_imap(mpx_pool *pool)
 	FAILS(mpx_imap_next, (it, NULL, NOT_A_NUMBER));
 	FAILS(mpx_imap_get_failure, (it, NULL, sizeof f));
 	ROW(mpx_imap_get_failure, (it, &f, sizeof f), -1, ENOENT);
+	NO_POINTER(mpx_imap_bytes, (it, NULL), ENOENT);
 	ROW(mpx_imap_next, (it, NULL, SOON), 1, 0);
+	NO_POINTER(mpx_imap_bytes, (it, NULL), ENOENT);
 	ROW(mpx_imap_next, (it, NULL, SOON), 1, 0);
 	ROW(mpx_imap_index, (it), 1, 0);
 	ROW(mpx_imap_next, (it, NULL, SOON), 0, 0);
@@ -211,6 +217,9 @@ static void rows_of_good_result(mpx_pool *pool)
 	FAILS(mpx_result_get_failure, (r, NULL, 0));
 	ROW(mpx_result_get_failure, (r, &f, sizeof f), -1, ENOENT);
 	ROW(mpx_result_cancel, (r), -1, EBUSY);
+	NO_POINTER(mpx_result_bytes, (r, 0, NULL), ENOENT);
+	NO_POINTER(mpx_result_bytes, (r, 1, NULL), EINVAL);
+	NO_POINTER(mpx_result_bytes, (r, SIZE_MAX, NULL), EINVAL);
 	ROW(mpx_result_get, (r, NULL, 0), 0, 0);
 	mpx_result_free(r);
 }

@@ -122,7 +122,8 @@ MPX_API void mpx_executor_free(mpx_executor *e);
 
 /**
  * Future.result(timeout): 0, with the result in out (which may be NULL); -1 with what
- * the task failed with, ECANCELED, or ETIMEDOUT. May be called again.
+ * the task failed with, ECANCELED, or ETIMEDOUT. May be called again. What the task gave
+ * by mpx_task_give: mpx_result_bytes(f, 0, &size).
  *
  * Threads: safe.
  * Fork: usable in every process of the family.

@@ -28,7 +28,8 @@
  * program as it was then, plus the family's heap as it is.
  *
  * Inputs and outputs that are already in the family's heap (mpx_malloc, an
- * Array) are used in place. All others are copied once.
+ * Array) are used in place. All others are copied once. A result whose size only the
+ * task knows goes beside its output: mpx_task_give.
  *
  * A worker that dies costs the one task that it was running, which fails with
  * EOWNERDEAD; all others still run, and the worker is replaced. In Python such a
@@ -318,6 +319,19 @@ MPX_API int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t s
 #define mpx_result_failure(r, failure) mpx_result_get_failure((r), (failure), sizeof *(failure))
 
 /**
+ * What the task of one item gave (mpx_task_give); index as in the map, 0 of apply_async and
+ * of a future. *size becomes how much (size may be NULL); it is aligned for any type, and
+ * stays until the result is freed. NULL with ENOENT (it gave nothing, or failed, or the
+ * result was cancelled), EAGAIN (not ready), EINVAL (also: no such item).
+ *
+ * Threads: safe.
+ * Fork: usable in every process of the family.
+ * Signals: async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API const void *mpx_result_bytes(mpx_result *r, size_t index, size_t *size);
+
+/**
  * Future.cancel(), and more: what has not been run will not be, what is running is
  * ended by ending its worker, which is replaced; the result fails with ECANCELED at
  * once. Fails with EBUSY if it was ready already. A task that works in place, on
@@ -387,6 +401,22 @@ MPX_API const void *mpx_task_context(void);
  * Blocks: never.
  */
 MPX_API size_t mpx_task_index(void);
+
+/**
+ * For a task: size bytes, as many as there are, become part of its item's result, beside
+ * *out. They are copied. A second call replaces what the first gave; a task that fails, or
+ * whose worker dies, has given nothing. mpx_result_bytes and mpx_imap_bytes show them;
+ * mpx_pool_map and mpx_pool_apply, which keep no result, throw them away. The first call in
+ * a map takes 8 bytes of the heap for each of its items. Fails with EINVAL (outside a task,
+ * also in a process or thread that the task has started), ENOMEM (what was given before
+ * stays).
+ *
+ * Threads: the thread that runs the task.
+ * Fork: only in the process that runs the task.
+ * Signals: not async-signal-safe.
+ * Blocks: briefly, for the heap's lock.
+ */
+MPX_API int mpx_task_give(const void *bytes, size_t size);
 
 /** For a task: how often this item has failed before; 0 the first time.
  *
@@ -517,6 +547,17 @@ MPX_API int mpx_imap_next(mpx_imap *it, void *out, double timeout);
  * Blocks: never.
  */
 MPX_API size_t mpx_imap_index(const mpx_imap *it);
+
+/** What the task of the item that mpx_imap_next returned last gave (mpx_task_give), and in
+ * *size how much (size may be NULL). It stays until the next call of mpx_imap_next. NULL
+ * with ENOENT: it gave nothing, or failed.
+ *
+ * Threads: one thread at a time.
+ * Fork: only in the process that began it.
+ * Signals: not async-signal-safe.
+ * Blocks: never.
+ */
+MPX_API const void *mpx_imap_bytes(const mpx_imap *it, size_t *size);
 
 /** What went wrong with the item for which mpx_imap_next has just returned -1:
  * mpx_imap_failure(it, &f). ENOENT if it was no item's error (ETIMEDOUT, say).

@@ -42,6 +42,9 @@ struct mpx_imap {
 	size_t fetched;		    /* of current */
 	size_t index;		    /* of the item fetched last */
 	mpx_failure failure;	    /* of that item */
+	const void *bytes;	    /* that it gave; NULL: none */
+	size_t size;		    /* of these */
+	struct mpx_result *last;    /* where they are, if it is not current any more; NULL */
 	struct mpx__meter meter;
 	size_t returned; /* items, */
 	size_t failures; /* and of these failed */
@@ -366,6 +369,15 @@ static int error_of(mpx_imap *it, size_t i)
 	return error;
 }
 
+/* What the item fetched last gave is not asked for any more. */
+static void let_go(mpx_imap *it)
+{
+	it->bytes = NULL;
+	if (it->last)
+		mpx__result_free(it->last);
+	it->last = NULL;
+}
+
 /* One result of the current job. */
 static int fetch(mpx_imap *it, void *out)
 {
@@ -377,9 +389,12 @@ static int fetch(mpx_imap *it, void *out)
 	error = error_of(it, i);
 	if (!error && out && job->out_size)
 		memcpy(out, job->out + i * job->out_size, job->out_size);
+	it->bytes = mpx__bytes_of(job, i, &it->size);
 	if (it->fetched == job->n) {
 		it->current = NULL;
-		mpx__result_free(job);
+		it->last = job;
+		if (!it->bytes)
+			let_go(it);
 	}
 	if (!error)
 		return 1;
@@ -417,6 +432,7 @@ int mpx_imap_next(mpx_imap *it, void *out, double timeout)
 	if (!is_imap(it))
 		return -1;
 	it->failed = false;
+	let_go(it);
 	got = next_result(it, out, timeout);
 	error = errno;
 	if (got > 0 || (got < 0 && it->failed))
@@ -426,6 +442,17 @@ int mpx_imap_next(mpx_imap *it, void *out, double timeout)
 	progress(it, got == 0 || (it->total && it->returned == it->total));
 	errno = error;
 	return got;
+}
+
+const void *mpx_imap_bytes(const mpx_imap *it, size_t *size)
+{
+	if (!is_imap(it))
+		return NULL;
+	if (!it->bytes)
+		errno = ENOENT;
+	else if (size)
+		*size = it->size;
+	return it->bytes;
 }
 
 size_t mpx_imap_index(const mpx_imap *it)
@@ -452,6 +479,7 @@ void mpx_imap_free(mpx_imap *it)
 		return;
 	if (it->returned > 0)
 		progress(it, true);
+	let_go(it);
 	for (size_t i = 0; i < it->n; i++) {
 		mpx__result_drop(*job_at(it, i));
 		mpx__result_free(*job_at(it, i));

@@ -150,6 +150,7 @@ void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
 static void remove_and_free(mpx_pool *pool, struct mpx_result *job)
 {
 	remove_pending(pool, job);
+	mpx__bytes_free_all(job);
 	note(pool, job);
 	if (job->all_prev)
 		job->all_prev->all_next = job->all_next;
@@ -360,9 +361,11 @@ bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mp
 	pool->died += job || how->exit_status != 0;
 	if (!job)
 		return false;
+	mpx__bytes_settle(job, w);
 	if (!atomic_load(&job->ready)) {
 		word = c < job->chunks ? atomic_load(&job->chunk[c]) : 0;
 		if (word && mpx__chunk_owner(word) == id) {
+			mpx__bytes_drop(job, w, (size_t)atomic_load(&w->item));
 			word = word_after_death(job, w, (size_t)c, how);
 			atomic_store(&job->chunk[c], word);
 			again = mpx__chunk_owner(word) == MPX__CHUNK_PENDING &&
@@ -448,8 +451,12 @@ void mpx__job_orphan_all(mpx_pool *pool)
 {
 	struct mpx_result *job;
 
-	for (int i = 0; i < pool->used; i++)
+	for (int i = 0; i < pool->used; i++) {
+		job = atomic_load(&pool->worker[i].job);
+		if (job)
+			mpx__bytes_settle(job, &pool->worker[i]);
 		atomic_store(&pool->worker[i].job, NULL);
+	}
 	while ((job = pool->all)) {
 		if (job->detached || (job->waiter && mpx__peer_dead(job->waiter))) {
 			remove_and_free(pool, job);

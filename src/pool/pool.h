@@ -13,6 +13,7 @@
  *   callback.c    the thread that runs callbacks
  *   imap.c        results one by one, with a window
  *   task.c        what a task can ask about itself
+ *   bytes.c       results of any size
  *   executor.c    ProcessPoolExecutor, which is a pool
  *   future.c      Future, which is a result
  *   futures.c     waiting for any of several
@@ -71,6 +72,11 @@ static inline uint64_t mpx__chunk_word(uint32_t owner, uint32_t attempts, uint32
 	return (uint64_t)owner << 32 | attempts << 24 | from;
 }
 
+/* Of an item: what its task has given. */
+struct mpx__slot {
+	_Atomic(struct mpx__bytes *) bytes;
+};
+
 struct mpx_result {
 	struct mpx__object object;
 	_Atomic(mpx_pool *) pool; /* NULL once the pool has been freed */
@@ -98,6 +104,7 @@ struct mpx_result {
 	mpx_error_callback *error_callback;
 	void *user;
 	struct mpx__meter meter;
+	_Atomic(struct mpx__slot *) slots; /* [n]; NULL: nobody has given anything */
 	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
@@ -137,6 +144,8 @@ struct mpx__worker {
 	_Atomic uint32_t init_error;  /* what it returned otherwise */
 	int64_t born;		      /* when */
 	_Atomic int64_t memory;	      /* private, at its beginning; -1: not known */
+	_Atomic(void *) giving;	      /* a block on its way, see bytes.c; or NULL */
+	uint64_t giving_serial;
 	/* Under the lock: it has been idle for too long, and comes back when it is needed. */
 	_Atomic uint32_t retired;
 	/* By the supervisor: */
@@ -241,8 +250,21 @@ struct mpx__task {
 	size_t item;
 	unsigned attempt;
 	int worker; /* -1: it is none */
+	struct mpx__worker *w;
+	uint32_t process; /* peer id */
 };
 extern _Thread_local struct mpx__task mpx__task;
+
+/* --- bytes.c ----------------------------------------------------------------------------- */
+
+/* The worker's item has none, once more. */
+void mpx__bytes_drop(struct mpx_result *job, struct mpx__worker *w, size_t item);
+/* The worker has died: a block that it was about to give, or to free. */
+void mpx__bytes_settle(struct mpx_result *job, struct mpx__worker *w);
+/* Nobody works on the job any more, it is about to be freed. */
+void mpx__bytes_free_all(struct mpx_result *job);
+/* Of a job that is ready; NULL: the item gave none. size: or NULL. */
+const void *mpx__bytes_of(struct mpx_result *job, size_t item, size_t *size);
 
 /* --- life.c -------------------------------------------------------------------------------- */
 

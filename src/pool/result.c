@@ -205,6 +205,7 @@ void mpx__result_free(struct mpx_result *r)
 	mpx_pool *pool = atomic_load(&r->pool);
 
 	if (!pool) {
+		mpx__bytes_free_all(r);
 		mpx__object_free(r);
 	} else if (mpx__pool_lock(pool) == 0) {
 		mpx__job_detach(pool, r);

@@ -101,11 +101,14 @@ static int run_item(struct mpx__worker *w, struct mpx_result *job, size_t item)
 		atomic_store(&w->expires, (uint64_t)(mpx__os_now() + job->timeout) & ~MPX__WARNED);
 	error = job->fn(job->in ? job->in + item * job->in_size : NULL,
 			job->out ? job->out + item * job->out_size : NULL);
-	if (!job->timeout || !was_late(w))
-		return error;
-	if (!message[0])
-		mpx_fail(ETIMEDOUT, "ran longer than its timeout");
-	return ETIMEDOUT;
+	if (job->timeout && was_late(w)) {
+		error = ETIMEDOUT;
+		if (!message[0])
+			mpx_fail(error, "ran longer than its timeout");
+	}
+	if (error)
+		mpx__bytes_drop(job, w, item);
+	return error;
 }
 
 /* Before the attempts-th retry: twice as long each time. */
@@ -158,6 +161,8 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 	struct stamps stamps = {.next = item, .gap = 1};
 
 	task->job = job;
+	task->w = w;
+	task->process = mpx__self();
 	for (; item < end && !is_over(pool) && !is_stopped(job); item++, attempts = 0) {
 		int error;
 

@@ -7,7 +7,10 @@
  *
  * Seen to fail with, in src/pool/job.c: no rewind_cursor() in mpx__job_worker_died; no
  * recover() in mpx__pool_lock; no finish_aborting() in recover(). In src/pool/result.c: nobody
- * asks mpx__pool_supervisor_died. In src/pool/imap.c: jobs without a waiter.
+ * asks mpx__pool_supervisor_died. In src/pool/imap.c: jobs without a waiter. In
+ * src/pool/bytes.c: mpx__bytes_settle() that does nothing, or does not look at the slots; note()
+ * behind its retag; mpx__bytes_drop() without a note. In src/pool/job.c: mpx__bytes_drop() gone
+ * from mpx__job_worker_died; mpx__bytes_free_all() behind the job's removal from the list.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
@@ -20,6 +23,7 @@ struct pool_case {
 	int workers;
 	size_t n;  /* items of the victim's job */
 	bool slow; /* the items of the survivors' */
+	bool give; /* the victim's items give bytes */
 };
 
 #define CASE ((const struct pool_case *)step_now->with)
@@ -136,6 +140,56 @@ static int square_slowly(const void *in, void *out)
 	return square(in, out);
 }
 
+/* --- results of any size --------------------------------------------------------------------- */
+
+enum { GIVING = 2 };
+
+/* Twice, and the second item fails the first time. */
+static int give(const void *in, void *out)
+{
+	unsigned x = *(const unsigned *)in;
+	if (mpx_task_give("replaced", 8) != 0 || mpx_task_give(in, sizeof x) != 0)
+		return errno;
+	(void)out;
+	return x == 1 && mpx_task_attempt() == 0 ? EDOM : 0;
+}
+
+static void check_bytes(mpx_result *r)
+{
+	for (unsigned i = 0; i < GIVING; i++) {
+		size_t size = 0;
+		const void *bytes = mpx_result_bytes(r, i, &size);
+		step_check(bytes && size == sizeof i && memcmp(bytes, &i, size) == 0);
+	}
+}
+
+static mpx_result *begin_giving(struct world *w)
+{
+	static const unsigned in[GIVING] = {0, 1};
+	return mpx_pool_map_async(w->pool, give, in, sizeof *in, GIVING, 0,
+				  MPX_TASK(.chunksize = GIVING, .retries = 3));
+}
+
+/* All of it, whoever dies. */
+static void get_bytes(struct world *w, int i)
+{
+	mpx_result *r = begin_giving(w);
+	(void)i;
+	step_check(r);
+	step_check(mpx_result_get(r, NULL, STEP_HANG) == 0);
+	check_bytes(r);
+	mpx_result_free(r);
+}
+
+/* The worker frees it all when it is done. */
+static void forget_bytes(struct world *w, int i)
+{
+	mpx_result *r = begin_giving(w);
+	(void)i;
+	step_check(r);
+	mpx_result_free(r);
+}
+
 /* Without a deadline: who hangs here is found by the driver. */
 static void map(struct world *w, int i)
 {
@@ -177,7 +231,8 @@ static void submit_map(struct world *w)
 static void submit_async(struct world *w)
 {
 	unsigned in[ITEMS] = {0};
-	w->result = mpx_pool_map_async(w->pool, square, in, sizeof *in, CASE->n, sizeof *in, NULL);
+	w->result = mpx_pool_map_async(w->pool, CASE->give ? give : square, in, sizeof *in, CASE->n,
+				       sizeof *in, NULL);
 }
 
 static void get_result(struct world *w)
@@ -206,6 +261,12 @@ static void make_result(struct world *w)
 	make(w);
 	submit_async(w);
 	step_check(w->result);
+}
+
+static void make_result_given(struct world *w)
+{
+	make_result(w);
+	step_check(mpx_result_wait(w->result, STEP_HANG) == 0);
 }
 
 /* A worker is held up, so that what comes next waits. */
@@ -425,6 +486,14 @@ static const struct step steps[] = {
 	 ON(.workers = 1, .n = 0)},
 	{"imap_free, with work waiting", make_gated, begin_imap, free_imap,
 	 .killed = killed_cancelling, .after = after_gated, .seconds = 3, ON(.workers = 1, .n = 0)},
+	{"worker: gives bytes", ask_who, .killed = nothing, .after = after_worker,
+	 .whom = the_worker, .open = open_pool, .close = close_pool, .waiter = get_bytes,
+	 .waiters = 1, .seconds = 3, ON(.workers = 1, .n = 0)},
+	{"worker: gives bytes that nobody wants", ask_who, .killed = nothing, .after = after_worker,
+	 .whom = the_worker, .open = open_pool, .close = close_pool, .waiter = forget_bytes,
+	 .waiters = 1, .seconds = 4, ON(.workers = 1, .n = 0)},
+	{"result_free, with bytes", make_result_given, NULL, free_result, .killed = killed_freeing,
+	 .after = after, .seconds = 4, ON(.workers = 1, .n = 4, .give = true)},
 	{"worker: stops a map at its first error", ask_who, .killed = nothing,
 	 .after = after_worker, .whom = the_worker, .open = open_pool, .close = close_pool,
 	 .waiter = map_stopping, .waiters = 1, .seconds = 3, ON(.workers = 1, .n = 0)},
