@@ -6,7 +6,11 @@
  *
  *   context, index (over chunks, retries, deaths, imap), attempt, worker number; seed: the
  *   same results with 1 and 4 workers; priority; back-off before retries; stop_at: at
- *   the first error, at a share, never.
+ *   the first error, at a share, never; who waits to try again when his map is stopped,
+ *   cancelled, dropped or terminated.
+ *
+ * Seen to fail with these lines changed: back_off() that looks at job->ready alone;
+ * run_items() without the look at is_futile() after it.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -168,6 +172,116 @@ static void test_backoff(void **state)
 			       EINVAL);
 	mpx_pool_free(pool);
 	mpx_free(t);
+}
+
+/* --- back-off, when nobody wants it any more: no time is asserted, but that of 50 seconds --------
+ */
+
+enum { WAITS = 50 };
+
+struct failing {
+	atomic_int *n; /* times that such a task has begun */
+	bool dies;     /* when the other one has failed */
+};
+
+static int fail_or_die(const void *in, void *out)
+{
+	const struct failing *f = in;
+	double end = now() + SOON;
+	(void)out;
+	while (f->dies && atomic_load(f->n) == 0 && now() < end)
+		nap();
+	if (f->dies)
+		raise(SIGKILL);
+	atomic_fetch_add(f->n, 1);
+	return EAGAIN;
+}
+
+/* The first item fails, and waits. */
+static mpx_result *begin_waiting(mpx_pool *pool, atomic_int *n, const mpx_task_options *o)
+{
+	const struct failing in = {n, false};
+	mpx_result *r = mpx_pool_apply_async(pool, fail_or_die, &in, sizeof in, 0, o);
+	assert_non_null(r);
+	assert_soon(atomic_load(n) == 1);
+	return r;
+}
+
+/* The pool's only worker is free again. */
+static void assert_works(mpx_pool *pool)
+{
+	unsigned x = 5, y = 0;
+	mpx_result *r = mpx_pool_apply_async(pool, square, &x, sizeof x, sizeof y, NULL);
+	assert_non_null(r);
+	assert_ok(mpx_result_get(r, &y, WAITS - 20));
+	assert_int_equal(y, 25);
+	mpx_result_free(r);
+}
+
+static void test_backoff_in_vain(void **state)
+{
+	(void)state;
+	static const mpx_backend backends[] = {MPX_BACKEND_PROCESSES, MPX_BACKEND_THREADS};
+	const mpx_task_options *o = MPX_TASK(.retries = 9, .backoff = WAITS);
+	atomic_int *n = mpx_calloc(1, sizeof *n);
+	for (int k = 0; k < 2; k++) {
+		mpx_pool *pool = mpx_pool_new(.processes = 1, .backend = backends[k]);
+		assert_non_null(pool);
+		/* Cancelled: and it is not tried again. */
+		atomic_store(n, 0);
+		mpx_result *r = begin_waiting(pool, n, o);
+		assert_ok(mpx_result_cancel(r));
+		assert_fails(mpx_result_get(r, NULL, 0), ECANCELED);
+		mpx_result_free(r);
+		assert_works(pool);
+		assert_int_equal(atomic_load(n), 1);
+		/* Dropped. */
+		atomic_store(n, 0);
+		const struct failing in = {n, false};
+		mpx_imap *it = mpx_pool_imap(pool, fail_or_die, &in, sizeof in, 1, 0, o);
+		assert_non_null(it);
+		assert_soon(atomic_load(n) == 1);
+		mpx_imap_free(it);
+		assert_works(pool);
+		assert_int_equal(atomic_load(n), 1);
+		mpx_pool_free(pool);
+		/* Terminated. */
+		pool = mpx_pool_new(.processes = 1, .backend = backends[k]);
+		assert_non_null(pool);
+		atomic_store(n, 0);
+		r = begin_waiting(pool, n, o);
+		assert_ok(mpx_pool_terminate(pool));
+		assert_ok(mpx_pool_join(pool, WAITS - 20));
+		mpx_result_free(r);
+		mpx_pool_free(pool);
+		assert_int_equal(atomic_load(n), 1);
+	}
+	mpx_free(n);
+}
+
+/* By the other item, whose deaths are tried again at once. */
+static void test_backoff_stopped(void **state)
+{
+	(void)state;
+	mpx_failure f;
+	mpx_pool_statistics s;
+	atomic_int *n = mpx_calloc(1, sizeof *n);
+	const struct failing in[2] = {{n, false}, {n, true}};
+	mpx_pool *pool = pool_of(2);
+	mpx_result *r = mpx_pool_map_async(pool, fail_or_die, in, sizeof *in, 2, 0,
+					   MPX_TASK(.retries = 1, .backoff = WAITS, .chunksize = 1,
+						    .stop_at = MPX_FIRST_ERROR));
+	assert_non_null(r);
+	assert_fails(mpx_result_get(r, NULL, WAITS - 20), EAGAIN);
+	assert_ok(mpx_result_failure(r, &f));
+	assert_int_equal(f.index, 0); /* it had failed, and was not tried again */
+	assert_int_equal(atomic_load(n), 1);
+	assert_ok(mpx_pool_stats(pool, &s));
+	assert_int_equal(s.failed, 2);
+	assert_int_equal(s.retried, 1);
+	mpx_result_free(r);
+	mpx_pool_free(pool);
+	mpx_free(n);
 }
 
 /* --- seeds ---------------------------------------------------------------------------------------
@@ -368,9 +482,11 @@ static void test_stop_at_several(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_outside), mpx_test(test_inside),		mpx_test(test_attempts),
-		mpx_test(test_backoff), mpx_test(test_seeds),		mpx_test(test_priority),
-		mpx_test(test_stop_at), mpx_test(test_stop_at_several),
+		mpx_test(test_outside),		mpx_test(test_inside),
+		mpx_test(test_attempts),	mpx_test(test_backoff),
+		mpx_test(test_backoff_in_vain), mpx_test(test_backoff_stopped),
+		mpx_test(test_seeds),		mpx_test(test_priority),
+		mpx_test(test_stop_at),		mpx_test(test_stop_at_several),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,7 +148,8 @@ typedef struct mpx_task_options {
 			   returned an error; twice as long before each further one, at most 60 */
 	int priority;	/**< of waiting work, the highest is run first; 0 is usual */
 	double stop_at; /**< share of the items, above 0 to 1: when so many have failed, those not
-			   begun are not run; 0: all are run, as in Python; MPX_FIRST_ERROR */
+			   begun are not run, and no other is tried again; 0: all are run, as in
+			   Python; MPX_FIRST_ERROR */
 	const void *context;	 /**< what mpx_task_context returns; as it is, so in the heap */
 	unsigned long long seed; /**< what mpx_task_seed is made from, with the index */
 	mpx_callback *callback;	 /**< called when all went well: see mpx_callback */

@@ -111,15 +111,21 @@ static int run_item(struct mpx__worker *w, struct mpx_result *job, size_t item)
 	return error;
 }
 
+/* Nobody wants what is left of it. */
+static bool is_futile(mpx_pool *pool, struct mpx_result *job)
+{
+	return is_over(pool) || is_stopped(job) || atomic_load(&job->ready);
+}
+
 /* Before the attempts-th retry: twice as long each time. */
-static void back_off(struct mpx_result *job, uint32_t attempts)
+static void back_off(mpx_pool *pool, struct mpx_result *job, uint32_t attempts)
 {
 	int64_t end = mpx__os_now(), wait = job->backoff;
 
 	for (; attempts > 1 && wait < BACKOFF_MAX; attempts--)
 		wait *= 2;
 	end += wait < BACKOFF_MAX ? wait : BACKOFF_MAX;
-	while (!mpx__passed(end) && !atomic_load(&job->ready))
+	while (!mpx__passed(end) && !is_futile(pool, job))
 		mpx__os_sleep(end - mpx__os_now() < MPX__SLICE_MAX ? end - mpx__os_now()
 								   : MPX__SLICE_MAX);
 }
@@ -176,14 +182,16 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 		THEN;
 		while ((error = run_item(w, job, item)) && attempts < job->retries) {
 			atomic_store(&w->attempts, ++attempts);
-			count(&w->retried, 1);
 			task->attempt = attempts;
 			mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item,
 				error);
 			if (pool->trace)
 				mpx__trace_error(pool, w, MPX__TRACE_RETRY, item, error, message);
 			if (job->backoff)
-				back_off(job, attempts);
+				back_off(pool, job, attempts);
+			if (is_futile(pool, job))
+				break;
+			count(&w->retried, 1);
 		}
 		if (error && pool->trace)
 			mpx__trace_error(pool, w, MPX__TRACE_FAILED, item, error, message);
