@@ -22,6 +22,7 @@ bool mpx__is_pool(const mpx_pool *pool)
 /* --- the lock and its recovery ---------------------------------------------------- */
 
 static void free_all_forgotten(mpx_pool *pool);
+static void finish_failing(mpx_pool *pool);
 static void finish_stopping(mpx_pool *pool);
 static void finish_aborting(mpx_pool *pool);
 
@@ -46,6 +47,7 @@ static void recover(mpx_pool *pool)
 	if (noted)
 		mpx__heap_free_noted(noted, MPX__TAG_OBJECT, pool->noted_serial);
 	atomic_store(&pool->noted, NULL);
+	finish_failing(pool);
 	finish_stopping(pool);
 	finish_aborting(pool);
 	free_all_forgotten(pool);
@@ -264,6 +266,13 @@ void mpx__job_detach(mpx_pool *pool, struct mpx_result *job)
 	free_if_forgotten(pool, job);
 }
 
+void mpx__job_join(struct mpx__worker *w, struct mpx_result *job)
+{
+	atomic_store(&w->told, 0);
+	THEN;
+	atomic_store(&w->job, job);
+}
+
 /* --- failure ------------------------------------------------------------------------------ */
 
 /* Written beside the one that counts, then made the one that counts. */
@@ -303,18 +312,46 @@ void mpx__job_stop(mpx_pool *pool, struct mpx_result *job)
 	make_ready_if_done(pool, job);
 }
 
-void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure)
+static void stop_if_enough(struct mpx_result *job)
+{
+	if (job->failures_max && job->failures >= job->failures_max)
+		stop(job);
+}
+
+/* All that may be done twice comes first. An item is counted once also if its worker dies
+ * then, and is found at it: told says so, by one store, which whoever finds the lock of the
+ * dead takes for the count itself. */
+void mpx__job_fail(struct mpx_result *job, struct mpx__worker *w, const mpx_failure *failure)
 {
 	uint32_t failed = atomic_load(&job->failed);
 
-	atomic_load(&job->pool)->failed++;
-	if (job->errors)
+	if (job->errors && !job->errors[failure->index])
 		job->errors[failure->index] = failure->error;
-	job->failures++;
-	if (job->failures_max && job->failures >= job->failures_max)
-		stop(job);
 	if (!failed || job->failure[failed - 1].index > failure->index)
 		set_failure(job, failure);
+	atomic_store(&w->told, 0);
+	THEN;
+	w->told_failures = job->failures + 1;
+	THEN;
+	atomic_store(&w->told, failure->index + 1);
+	THEN;
+	job->failures = w->told_failures;
+	stop_if_enough(job);
+	atomic_load(&job->pool)->failed++;
+}
+
+static void finish_failing(mpx_pool *pool)
+{
+	for (int i = 0; i < pool->used; i++) {
+		struct mpx__worker *w = &pool->worker[i];
+		struct mpx_result *job = atomic_load(&w->job);
+
+		if (!job || !atomic_load(&w->told) || atomic_load(&job->ready))
+			continue;
+		if (job->failures < w->told_failures)
+			job->failures = w->told_failures;
+		stop_if_enough(job);
+	}
 }
 
 /* The first chunk that nobody has claimed; a worker that died on its way to claim
@@ -341,10 +378,13 @@ static uint64_t word_after_death(struct mpx_result *job, struct mpx__worker *w, 
 {
 	size_t item = (size_t)atomic_load(&w->item), first = c * job->chunksize;
 	uint32_t attempts = atomic_load(&w->attempts) + 1;
+	bool told = atomic_load(&w->told) == item + 1;
 
-	if (attempts > job->retries) {
-		how->index = item++;
-		mpx__job_fail(job, how);
+	how->index = item;
+	if (!told && attempts > job->retries)
+		mpx__job_fail(job, w, how);
+	if (told || attempts > job->retries) {
+		item++;
 		attempts = 0;
 	}
 	if (item == job->n || item - first == job->chunksize || atomic_load(&job->stopped))

@@ -146,6 +146,10 @@ struct mpx__worker {
 	_Atomic int64_t memory;	      /* private, at its beginning; -1: not known */
 	_Atomic(void *) giving;	      /* a block on its way, see bytes.c; or NULL */
 	uint64_t giving_serial;
+	/* Under the lock: 1 + the item that it has reported last of this job, see job.c; and
+	 * how many had failed then. */
+	_Atomic uint64_t told;
+	size_t told_failures;
 	/* Under the lock: it has been idle for too long, and comes back when it is needed. */
 	_Atomic uint32_t retired;
 	/* By the supervisor: */
@@ -216,8 +220,11 @@ void mpx__pool_unlock(mpx_pool *pool);
 void mpx__job_add(mpx_pool *pool, struct mpx_result *job);
 /* The first job with chunks to claim. */
 struct mpx_result *mpx__job_first(mpx_pool *pool);
-/* The failed item with the lowest index counts; enough of them stop the job. */
-void mpx__job_fail(struct mpx_result *job, const mpx_failure *failure);
+/* The worker's item failed. The one with the lowest index counts; enough of them stop the
+ * job. */
+void mpx__job_fail(struct mpx_result *job, struct mpx__worker *w, const mpx_failure *failure);
+/* The worker is at this job now. */
+void mpx__job_join(struct mpx__worker *w, struct mpx_result *job);
 /* A worker has no more to do with its job; or it has died, see below. */
 void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
 /* What the death of a worker means for its job. how: index and error are filled in.

@@ -40,7 +40,8 @@ int mpx_fail(int error, const char *format, ...)
 	return error;
 }
 
-static void report(mpx_pool *pool, struct mpx_result *job, size_t item, int error)
+static void report(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
+		   int error)
 {
 	mpx_failure failure = {.index = item, .pid = getpid(), .exit_status = -1};
 
@@ -50,7 +51,7 @@ static void report(mpx_pool *pool, struct mpx_result *job, size_t item, int erro
 		snprintf(failure.message, sizeof failure.message, "the task returned %d", error);
 	if (mpx__pool_lock(pool) == 0) {
 		if (!atomic_load(&job->ready))
-			mpx__job_fail(job, &failure);
+			mpx__job_fail(job, w, &failure);
 		mpx__pool_unlock(pool);
 	}
 }
@@ -196,7 +197,7 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 		if (error && pool->trace)
 			mpx__trace_error(pool, w, MPX__TRACE_FAILED, item, error, message);
 		if (error)
-			report(pool, job, item, error);
+			report(pool, w, job, item, error);
 		count(&w->done, !error);
 		count(&w->tasks, 1);
 	}
@@ -256,7 +257,7 @@ static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
 	}
 	if (!is_over(pool) && !mpx__worker_is_due(pool, w, mpx__task.worker)) {
 		job = mpx__job_first(pool);
-		atomic_store(&w->job, job);
+		mpx__job_join(w, job);
 	}
 	mpx__pool_unlock(pool);
 	return job;

@@ -10,7 +10,9 @@
  * asks mpx__pool_supervisor_died. In src/pool/imap.c: jobs without a waiter. In
  * src/pool/bytes.c: mpx__bytes_settle() that does nothing, or does not look at the slots; note()
  * behind its retag; mpx__bytes_drop() without a note. In src/pool/job.c: mpx__bytes_drop() gone
- * from mpx__job_worker_died; mpx__bytes_free_all() behind the job's removal from the list.
+ * from mpx__job_worker_died; mpx__bytes_free_all() behind the job's removal from the list;
+ * word_after_death() without the look at told; told written first in mpx__job_fail, and
+ * nobody who finishes failing.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
@@ -21,9 +23,10 @@ enum { ITEMS = 6 };
 
 struct pool_case {
 	int workers;
-	size_t n;  /* items of the victim's job */
-	bool slow; /* the items of the survivors' */
-	bool give; /* the victim's items give bytes */
+	size_t n;   /* items of the victim's job */
+	bool slow;  /* the items of the survivors' */
+	bool give;  /* the victim's items give bytes */
+	bool stops; /* at the first error */
 };
 
 #define CASE ((const struct pool_case *)step_now->with)
@@ -34,6 +37,7 @@ struct world {
 	mpx_result *result, *first;
 	struct gate *gate;
 	bool closed, terminated, made_here;
+	atomic_bool went_on;
 };
 
 /* For all kill points of a scenario. A worker that dies while it lets go of its job,
@@ -41,6 +45,7 @@ struct world {
  * at the very end only. */
 static mpx_pool *kept;
 static size_t blocks_without;
+static struct world *shared_world; /* for its workers */
 
 struct pids {
 	pid_t pid, parent;
@@ -55,7 +60,7 @@ static int who(const void *in, void *out)
 
 static void open_pool(struct world *w)
 {
-	(void)w;
+	shared_world = w;
 	blocks_without = heap_blocks();
 	kept = mpx_pool_new(.processes = CASE->workers);
 	step_check(kept);
@@ -398,6 +403,37 @@ static void map_stopping(struct world *w, int i)
 	step_check(r == -1 && (errno == EDOM || errno == EOWNERDEAD));
 }
 
+/* The second item fails, twice. Whoever dies, that is one failure: not two, which would stop
+ * it, and not none, where one is enough. */
+static int second_fails(const void *in, void *out)
+{
+	unsigned x = *(const unsigned *)in;
+	if (x > 1)
+		atomic_store(&shared_world->went_on, true);
+	return x == 1 ? EDOM : square(in, out);
+}
+
+static void map_failing(struct world *w, int i)
+{
+	unsigned in[ITEMS], out[ITEMS];
+	mpx_failure f;
+	(void)i;
+	memset(&f, 0, sizeof f);
+	for (unsigned k = 0; k < ITEMS; k++) {
+		in[k] = k;
+		out[k] = 1000;
+	}
+	int r = mpx_pool_map_sized(
+		w->pool, second_fails, in, sizeof *in, out, sizeof *out, ITEMS,
+		MPX_TASK(.chunksize = 3, .retries = 1,
+			 .stop_at = CASE->stops ? MPX_FIRST_ERROR : 2.0 / ITEMS));
+	step_check(r == -1 && (errno == EDOM || errno == EOWNERDEAD));
+	step_check(mpx_pool_last_failure(w->pool, &f) == 0 && f.index == 1);
+	step_check(atomic_load(&w->went_on) == !CASE->stops);
+	for (unsigned k = 0; k < ITEMS && !CASE->stops; k++)
+		step_check(k == 1 || out[k] == k * k);
+}
+
 /* Nobody joins before. */
 static void killed_terminating(struct world *w)
 {
@@ -497,6 +533,12 @@ static const struct step steps[] = {
 	{"worker: stops a map at its first error", ask_who, .killed = nothing,
 	 .after = after_worker, .whom = the_worker, .open = open_pool, .close = close_pool,
 	 .waiter = map_stopping, .waiters = 1, .seconds = 3, ON(.workers = 1, .n = 0)},
+	{"worker: an item fails, and is counted once", ask_who, .killed = nothing,
+	 .after = after_worker, .whom = the_worker, .open = open_pool, .close = close_pool,
+	 .waiter = map_failing, .waiters = 1, .seconds = 3, ON(.workers = 1, .n = 0)},
+	{"worker: an item fails, and that stops it", ask_who, .killed = nothing,
+	 .after = after_worker, .whom = the_worker, .open = open_pool, .close = close_pool,
+	 .waiter = map_failing, .waiters = 1, .seconds = 3, ON(.workers = 1, .stops = true)},
 };
 
 int main(void)
