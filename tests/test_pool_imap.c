@@ -152,6 +152,9 @@ static void test_errors_in_place(void **state)
 			}
 			assert_int_equal(rc, -1);
 			assert_int_equal(error, EDOM);
+			/* A call that is refused forgets nothing. */
+			assert_fails(mpx_imap_next(it, &y, NOT_A_NUMBER), EINVAL);
+			assert_int_equal(mpx_imap_index(it), index);
 			assert_ok(mpx_imap_failure(it, &why));
 			assert_int_equal(why.index, index);
 			assert_int_equal(why.error, EDOM);

@@ -402,15 +402,10 @@ static int fetch(mpx_imap *it, void *out)
 	return -1;
 }
 
-static int next_result(mpx_imap *it, void *out, double timeout)
+static int next_result(mpx_imap *it, void *out, int64_t deadline)
 {
-	int64_t deadline;
 	int error;
 
-	if (mpx__deadline(timeout, &deadline) != 0) {
-		errno = EINVAL;
-		return -1;
-	}
 	if (it->current)
 		return fetch(it, out);
 	fill_window(it);
@@ -427,13 +422,18 @@ static int next_result(mpx_imap *it, void *out, double timeout)
 
 int mpx_imap_next(mpx_imap *it, void *out, double timeout)
 {
+	int64_t deadline;
 	int got, error;
 
 	if (!is_imap(it))
 		return -1;
+	if (mpx__deadline(timeout, &deadline) != 0) { /* nothing happens, nothing is forgotten */
+		errno = EINVAL;
+		return -1;
+	}
 	it->failed = false;
 	let_go(it);
-	got = next_result(it, out, timeout);
+	got = next_result(it, out, deadline);
 	error = errno;
 	if (got > 0 || (got < 0 && it->failed))
 		it->returned++;
