@@ -29,6 +29,8 @@ static void without_objects(void)
 	FAILS(mpx_log_set, (count, &n, INT_MIN));
 	ROW(mpx_log_level, (), 0, 0);
 	ROW(mpx_log_set, (NULL, NULL, 1), 0, 0);
+	ROW(mpx_log_set, (NULL, NULL, 0), 0, 0); /* off has no level */
+	ROW(mpx_log_set, (NULL, &n, INT_MIN), 0, 0);
 	ROW_VOID(mpx_log_write, (MPX_LOG_ERROR, "nobody listens"), 0);
 	ROW(mpx_log_level, (), 0, 0);
 }
@@ -45,7 +47,10 @@ static void with_objects(void)
 	ROW_VOID(mpx_log_write, (INT_MIN, "too low"), 0);
 	ROW_VOID(mpx_log_write, (INT_MAX, "%s", ""), 0);
 	child_check(n == 1);
-	ROW(mpx_log_set, (NULL, NULL, 1), 0, 0);
+	ROW(mpx_log_set, (NULL, NULL, 0), 0, 0);
+	ROW(mpx_log_level, (), 0, 0);
+	ROW_VOID(mpx_log_write, (INT_MAX, "to nobody"), 0);
+	child_check(n == 1);
 }
 
 int main(int argc, char **argv)

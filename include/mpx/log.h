@@ -70,8 +70,8 @@ typedef void mpx_log_sink(int level, const char *process, const char *message, v
 MPX_API int mpx_log_to_stderr(int level);
 
 /**
- * get_logger().addHandler: they go to this sink instead. NULL switches logging off.
- * Fails with EINVAL (level is below 1).
+ * get_logger().addHandler: they go to this sink instead. NULL switches logging off, with any
+ * level. Fails with EINVAL (a sink, and its level is below 1); then all stays as it was.
  *
  * Threads: safe; another thread may be inside the old sink still.
  * Fork: safe; for this process and the children that it makes from now on.
