@@ -216,7 +216,8 @@ MPX_API mpx_pool *mpx_pool_create(const mpx_pool_options *options);
  * error of the failed item with the lowest index (see mpx_pool_last_failure);
  * the results of the others are in out, those of failed items unspecified. Other
  * failures: EBUSY (closed), ECANCELED (terminated meanwhile), EINVAL (also:
- * sizes that overflow), ENOMEM. n may be 0.
+ * sizes that overflow), ENOMEM. n may be 0. If the process is killed meanwhile
+ * the others of the family see all items run nevertheless.
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
@@ -480,8 +481,9 @@ typedef int mpx_generator(void *user, void *in);
  * Pool.imap(): results one by one, in the order of the items. in: n items in a row,
  * which must stay until the end. At most .window items are given to the pool ahead of
  * what has been fetched (Python takes all of them at once). .chunksize is 1 if you do
- * not say (Python's default); .callback and .stop_at are ignored. Free with mpx_imap_free. Fails
- * with EBUSY (closed), EINVAL, ENOMEM.
+ * not say (Python's default); .callback and .stop_at are ignored. Free with mpx_imap_free; if
+ * the process ends or is killed before, the pool does so about a second later. Fails with
+ * EBUSY (closed), EINVAL, ENOMEM.
  *
  * Threads: safe.
  * Fork: only for the process that called it.

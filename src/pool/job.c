@@ -146,6 +146,8 @@ void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
 	if (job->all_next)
 		job->all_next->all_prev = job;
 	atomic_store(&pool->noted, NULL);
+	if (job->waiter && job->waiter != pool->creator)
+		atomic_store_explicit(&pool->guests, 1, memory_order_relaxed);
 	append_pending(pool, job);
 }
 

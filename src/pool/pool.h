@@ -5,6 +5,7 @@
  *
  *   map.c         submits jobs, and waits for those of map and apply
  *   job.c         a job's life: lists, completion, failure, what a death means
+ *   guests.c      jobs whose process has died
  *   worker.c      the process that runs tasks
  *   life.c        a worker's beginning and end, and when it is replaced
  *   supervisor.c  the process that forks the workers and looks after them
@@ -105,7 +106,7 @@ struct mpx_result {
 	void *user;
 	struct mpx__meter meter;
 	_Atomic(struct mpx__slot *) slots; /* [n]; NULL: nobody has given anything */
-	uint32_t waiter; /* peer id of the process inside map; 0: apply_async and such */
+	uint32_t waiter; /* peer id of the process inside map or imap; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
 	_Alignas(64) _Atomic uint32_t ready;
 	_Atomic uint32_t event; /* eventcount: ready */
@@ -193,7 +194,8 @@ struct mpx_pool {
 	uint64_t submitted, failed;	    /* under the lock, all of these: items, */
 	uint64_t retried, died;		    /* and after deaths; workers */
 	uint32_t broken;		    /* under the lock; errno value that tasks fail with */
-	_Atomic int64_t least_timeout;	    /* under the lock; of all jobs so far; 0: none */
+	_Atomic uint32_t guests;       /* under the lock; who waits for some is not the creator */
+	_Atomic int64_t least_timeout; /* under the lock; of all jobs so far; 0: none */
 	_Atomic(struct mpx_result *) pending; /* truth: jobs with chunks to claim */
 	struct mpx_result *pending_last;      /* index */
 	struct mpx_result *all;		      /* truth: jobs that are not freed */
@@ -248,6 +250,11 @@ void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
 void mpx__job_fail_all(mpx_pool *pool, int error, const char *message);
 /* The pool is about to be freed, nobody works any more. */
 void mpx__job_orphan_all(mpx_pool *pool);
+
+/* --- guests.c ------------------------------------------------------------------------------ */
+
+/* By the supervisor, at any time: a look now and then. */
+void mpx__guests_look(mpx_pool *pool, int64_t *look_at);
 
 /* --- task.c -------------------------------------------------------------------------------- */
 

@@ -49,6 +49,7 @@ struct supervisor {
 	bool filled;	  /* once */
 	int64_t spawn_at; /* after a failed fork: not before */
 	int64_t look_at;  /* the next look at the workers' memory: not before */
+	int64_t guests_look_at;
 	int64_t terminated_at;
 	int signalled; /* of the ladder's signals */
 	int creator_watch;
@@ -481,6 +482,7 @@ static void supervise(struct supervisor *s)
 		if (atomic_load(&s->pool->state) == MPX__POOL_TERMINATED)
 			climb_ladder(s);
 		end_condemned(s);
+		mpx__guests_look(s->pool, &s->guests_look_at);
 		if (s->pool->trace)
 			mpx__trace_tick(s->pool);
 		if (s->alive == 0 && atomic_load(&s->pool->state) != MPX__POOL_OPEN &&
