@@ -12,6 +12,9 @@
  * threads, children, many pools. test_pool_initializer.c. test_pool_death.c:
  * workers that die. test_pool_host.c: signals, limits, the death of a pool's user.
  * test_pool_supervisor.c: the death of its supervisor.
+ *
+ * CPython's _TestPool: test_apply, test_map, test_starmap (items of several fields),
+ * test_map_chunksize, test_empty_iterable, test_make_pool.
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -7,6 +7,9 @@
  *   successful, failure; timeouts, and success later; the input is copied, or used
  *   in place in the family's heap; results freed before they are ready, results
  *   that outlive their pool; thousands outstanding.
+ *
+ * CPython's _TestPool: test_async, test_async_timeout, test_map_async, test_starmap_async,
+ * test_map_chunksize (an empty map_async), test_release_task_refs.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -242,6 +245,31 @@ static void test_outlives_its_pool(void **state)
 	mpx_free(g);
 }
 
+/* test_release_task_refs: nothing of items and results is kept, while the pool lives. */
+static void test_nothing_is_kept(void **state)
+{
+	(void)state;
+	static unsigned in[5000], out[5000];
+	mpx_pool *pool = pool_of(2);
+	mpx_memory_stats before, after;
+	assert_ok(mpx_pool_map(pool, square, in, out, 5000));
+	assert_ok(mpx_memory_stats_now(&before));
+	for (int i = 0; i < 100; i++) {
+		char none;
+		mpx_result *r =
+			mpx_pool_map_async(pool, square, in, sizeof *in, 5000, sizeof *out, NULL);
+		assert_ok(mpx_pool_map(pool, square, in, out, 5000));
+		assert_ok(mpx_pool_apply(pool, square, in, out));
+		in[17] = 1;
+		assert_fails(mpx_pool_apply(pool, fail_on_odd, &in[17], &none), EDOM);
+		assert_ok(mpx_result_get(r, out, SOON));
+		mpx_result_free(r);
+		mpx_result_free(mpx_pool_apply_async(pool, square, in, sizeof *in, 1000, NULL));
+	}
+	assert_soon(mpx_memory_stats_now(&after) == 0 && after.used == before.used);
+	mpx_pool_free(pool);
+}
+
 /* ---- many -------------------------------------------------------------- */
 
 struct shared_result {
@@ -398,11 +426,17 @@ static void test_order_of_completion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_apply_async),	  mpx_test(test_map_async),
-		mpx_test(test_not_ready_yet),	  mpx_test(test_failed),
-		mpx_test(test_in_place),	  mpx_test(test_freed_before_ready),
-		mpx_test(test_outlives_its_pool), mpx_test(test_got_by_many),
-		mpx_test(test_thousands),	  mpx_test(test_order_of_completion),
+		mpx_test(test_apply_async),
+		mpx_test(test_map_async),
+		mpx_test(test_not_ready_yet),
+		mpx_test(test_failed),
+		mpx_test(test_in_place),
+		mpx_test(test_freed_before_ready),
+		mpx_test(test_nothing_is_kept),
+		mpx_test(test_outlives_its_pool),
+		mpx_test(test_got_by_many),
+		mpx_test(test_thousands),
+		mpx_test(test_order_of_completion),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

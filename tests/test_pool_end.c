@@ -7,6 +7,9 @@
  *   ETIMEDOUT, repeated; terminate: ECANCELED at once, also for a map under way and
  *   for tasks that ignore SIGTERM; SIGTERM first; 10000 slow tasks queued (as
  *   CPython's own test); close, terminate and free in every order.
+ *
+ * CPython's _TestPool: test_terminate, test_enter, test_context, test_async_timeout (its
+ * end); _TestPoolWorkerLifetime: test_pool_worker_lifetime_early_close.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -86,6 +89,37 @@ static void test_close_at_once(void **state)
 			assert_true(mpx_result_ready(r));
 		mpx_result_free(r);
 	}
+}
+
+/* test_pool_worker_lifetime_early_close: workers are replaced after close, too. */
+static void test_close_before_workers_wear_out(void **state)
+{
+	(void)state;
+	enum { N = 12 };
+	struct gate *g = gate_new();
+	mpx_result *r[N], *last[N];
+	mpx_pool *pool = mpx_pool_new(.processes = 3, .max_tasks_per_child = 1);
+	assert_non_null(pool);
+	for (int i = 0; i < N; i++)
+		r[i] = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, NULL);
+	for (unsigned i = 0; i < N; i++)
+		last[i] = mpx_pool_apply_async(pool, square, &i, sizeof i, sizeof i, NULL);
+	assert_soon(atomic_load(&g->entered) == 3);
+	assert_ok(mpx_pool_close(pool));
+	assert_times_out(mpx_pool_join(pool, 0), 0);
+	atomic_store(&g->open, true);
+	assert_ok(mpx_pool_join(pool, SOON));
+	assert_int_equal(atomic_load(&g->left), N);
+	for (unsigned i = 0; i < N; i++) {
+		unsigned y = 0;
+		assert_ok(mpx_result_get(r[i], NULL, 0));
+		assert_ok(mpx_result_get(last[i], &y, 0));
+		assert_int_equal(y, i * i);
+		mpx_result_free(r[i]);
+		mpx_result_free(last[i]);
+	}
+	mpx_pool_free(pool);
+	mpx_free(g);
 }
 
 static pid_t *worker_pids; /* in the family's heap; set before the pool is made */
@@ -350,6 +384,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_close),
 		mpx_test(test_close_at_once),
+		mpx_test(test_close_before_workers_wear_out),
 		mpx_test(test_terminate_stubborn_tasks),
 		mpx_test(test_terminate_while_busy),
 		mpx_test(test_terminate_wakes_a_map),

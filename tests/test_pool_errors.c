@@ -5,12 +5,17 @@
  *
  *   errors that tasks return, of the lowest index, while all others run; mpx_fail;
  *   last_failure; sizes that overflow; arguments and pointers that are wrong.
+ *
+ * CPython's _TestPool: test_map_no_failfast, test_traceback, test_wrapped_exception,
+ * test_map_unplicklable (what cannot be submitted harms nobody); _TestPoolWorkerErrors:
+ * test_unpickleable_result (an error costs no worker).
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include "family.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 static int nothing(const void *in, void *out)
@@ -93,6 +98,7 @@ static void test_errors_travel(void **state)
 	static const int errors[] = {EPERM,  ENOENT, EINTR, EIO,    EAGAIN, ENOMEM,	EBUSY,
 				     EINVAL, EPIPE,  EDOM,  ERANGE, EPROTO, EOWNERDEAD, ECANCELED};
 	mpx_pool *pool = pool_of(1);
+	pid_t worker = 0;
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
 		mpx_failure f;
 		char none;
@@ -104,12 +110,62 @@ static void test_errors_travel(void **state)
 		assert_int_equal(f.signal, 0);
 		assert_int_equal(f.exit_status, -1); /* its worker did not end */
 		assert_true(f.pid > 0);
+		assert_true(i == 0 || f.pid == worker); /* an error costs no worker */
+		worker = f.pid;
 		assert_non_null(memchr(f.message, '\0', sizeof f.message));
 	}
 	static const int negative[] = {-1, -EIO, INT_MIN};
 	for (size_t i = 0; i < sizeof negative / sizeof *negative; i++)
 		assert_fails(mpx_pool_apply(pool, return_it, &negative[i], &(char){0}), EINVAL);
 	mpx_pool_free(pool);
+}
+
+/* What a thread maps: one item that fails at once, and one behind a gate. */
+struct slow_map {
+	mpx_pool *pool;
+	struct gate *in[2];
+	int error;
+	atomic_bool back;
+};
+
+static int fail_or_pass(const void *in, void *out)
+{
+	return *(struct gate *const *)in ? pass_gate(in, out) : mpx_fail(EDOM, "no gate");
+}
+
+static void *map_slowly(void *arg)
+{
+	struct slow_map *m = arg;
+	if (mpx_pool_map_sized(m->pool, fail_or_pass, m->in, sizeof *m->in, NULL, 0, 2,
+			       MPX_TASK(.chunksize = 1)) != 0)
+		m->error = errno;
+	atomic_store(&m->back, true);
+	return NULL;
+}
+
+/* A map that has failed waits for the rest; afterwards the pool ends as usual. */
+static void test_no_failfast(void **state)
+{
+	(void)state;
+	struct slow_map m = {.pool = pool_of(2)};
+	mpx_pool_statistics s;
+	pthread_t thread;
+	m.in[1] = gate_new();
+	assert_int_equal(pthread_create(&thread, NULL, map_slowly, &m), 0);
+	assert_soon(mpx_pool_stats(m.pool, &s) == 0 && s.failed == 1);
+	assert_soon(atomic_load(&m.in[1]->entered) == 1);
+	for (int i = 0; i < 20; i++) {
+		nap();
+		assert_false(atomic_load(&m.back));
+	}
+	atomic_store(&m.in[1]->open, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(m.error, EDOM);
+	assert_int_equal(atomic_load(&m.in[1]->left), 1);
+	assert_ok(mpx_pool_close(m.pool));
+	assert_ok(mpx_pool_join(m.pool, SOON));
+	mpx_pool_free(m.pool);
+	mpx_free(m.in[1]);
 }
 
 static int fail_in_words(const void *in, void *out)
@@ -322,10 +378,10 @@ static void test_bad_pointers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_lowest_error), mpx_test(test_errors_travel),
-		mpx_test(test_messages),     mpx_test(test_words_without_failure),
-		mpx_test(test_last_failure), mpx_test(test_wrong_arguments),
-		mpx_test(test_bad_pointers),
+		mpx_test(test_lowest_error),	      mpx_test(test_errors_travel),
+		mpx_test(test_no_failfast),	      mpx_test(test_messages),
+		mpx_test(test_words_without_failure), mpx_test(test_last_failure),
+		mpx_test(test_wrong_arguments),	      mpx_test(test_bad_pointers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,9 @@
  * Copyright (c) 2026 The libmpx authors
  *
  * test_pool_imap.c - mpx/pool.h, imap and imap_unordered. What CPython's _TestPool checks of
- * them (order, sets, chunks, errors of a task and of the iterable at their place, an
- * empty iterable, next with a timeout), and:
+ * them (test_imap, test_imap_unordered, test_imap_handle_iterable_exception,
+ * test_imap_unordered_handle_iterable_exception, test_empty_iterable: order, sets, chunks,
+ * errors of a task and of the iterable at their place), and:
  *
  *   over arrays and generators, also without end, never more than the window taken ahead;
  *   next goes on after a time-out and after an error; index and failure; freed
@@ -87,8 +88,10 @@ static void test_empty_and_wrong(void **state)
 	mpx_failure why;
 	for (int kind = 0; kind < 4; kind++) {
 		struct counter none = {.next = 1, .n = 1};
-		mpx_imap *it = kind < 2 ? mpx_pool_imap(pool, square, NULL, 4, 0, 4, NULL)
-					: imap_of(kind, pool, square, in, &none, NULL);
+		mpx_imap *it = kind == 0 ? mpx_pool_imap(pool, square, NULL, 4, 0, 4, NULL)
+			       : kind == 1
+				       ? mpx_pool_imap_unordered(pool, square, NULL, 4, 0, 4, NULL)
+				       : imap_of(kind, pool, square, in, &none, NULL);
 		assert_non_null(it);
 		assert_int_equal(mpx_imap_next(it, &y, MPX_FOREVER), 0);
 		mpx_imap_free(it);
@@ -198,6 +201,36 @@ static void test_generator_fails(void **state)
 			mpx_imap_free(it);
 		}
 	}
+	mpx_pool_free(pool);
+}
+
+/* In any order, but the error comes last here too. */
+static void test_generator_fails_unordered(void **state)
+{
+	(void)state;
+	mpx_pool *pool = pool_of(3);
+	for (unsigned n = 7; n < 30; n += 7) {
+		for (size_t chunk = 1; chunk < 20; chunk += 6) {
+			struct counter c = {.n = n, .error = ENOSPC};
+			bool seen[30] = {false};
+			mpx_imap *it =
+				imap_of(3, pool, square, NULL, &c, MPX_TASK(.chunksize = chunk));
+			for (unsigned i = 0; i < n; i++) {
+				unsigned y = 0;
+				assert_int_equal(mpx_imap_next(it, &y, SOON), 1);
+				size_t index = mpx_imap_index(it);
+				assert_true(index < n && !seen[index] && y == index * index);
+				seen[index] = true;
+			}
+			assert_fails(mpx_imap_next(it, NULL, SOON), ENOSPC);
+			assert_int_equal(mpx_imap_next(it, NULL, SOON), 0);
+			mpx_imap_free(it);
+		}
+	}
+	struct counter c = {.next = 1, .n = 1, .error = ENOSPC};
+	for (int again = 0; again < 2; again++)
+		assert_nothing(mpx_pool_imap_unordered_from(pool, square, count, &c, 4, 4, NULL),
+			       ENOSPC);
 	mpx_pool_free(pool);
 }
 
@@ -497,12 +530,19 @@ static void test_short_of_memory(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_all_kinds),	mpx_test(test_empty_and_wrong),
-		mpx_test(test_errors_in_place), mpx_test(test_generator_fails),
-		mpx_test(test_window),		mpx_test(test_timeout_and_on),
-		mpx_test(test_freed_early),	mpx_test(test_pool_ends),
-		mpx_test(test_pool_breaks),	mpx_test(test_workers_die),
-		mpx_test(test_a_million),	mpx_test(test_short_of_memory),
+		mpx_test(test_all_kinds),
+		mpx_test(test_empty_and_wrong),
+		mpx_test(test_errors_in_place),
+		mpx_test(test_generator_fails),
+		mpx_test(test_generator_fails_unordered),
+		mpx_test(test_window),
+		mpx_test(test_timeout_and_on),
+		mpx_test(test_freed_early),
+		mpx_test(test_pool_ends),
+		mpx_test(test_pool_breaks),
+		mpx_test(test_workers_die),
+		mpx_test(test_a_million),
+		mpx_test(test_short_of_memory),
 	};
 	program = argv[0];
 	if (argc == 2)
