@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * test_executor.c - mpx/executor.h, the executor. What CPython's ProcessPoolExecutorTest,
- * ExecutorTest, ProcessPoolShutdownTest, InitializerMixin and ExecutorDeadlockTest check:
+ * test_executor.c - mpx/executor.h, the executor. What CPython's ExecutorTest,
+ * ProcessPoolExecutorTest, ThreadPoolExecutorTest, ExecutorShutdownTest,
+ * ProcessPoolShutdownTest, ThreadPoolShutdownTest, InitializerMixin, FailingInitializerMixin
+ * and ExecutorDeadlockTest check:
  *
  *   submit; map: order, errors (the iteration goes on), timeouts, window, chunks, more
  *   than anybody fetches, after shutdown; max_workers, max_tasks_per_child; submit after
@@ -10,7 +12,8 @@
  *   again, with nothing ever submitted, by another process; an executor freed with work
  *   outstanding; initializers that fail; a lost worker costs one task, or with
  *   break_on_death breaks the executor; and the matrix of deadlocks: a task that
- *   fails, exits, crashes, while it runs, with big data, during shutdown, in the initializer.
+ *   fails, exits, crashes, while it runs, with big data, during shutdown, in the initializer;
+ *   a supervisor that hears nothing; nothing is kept; executors of threads, and of none.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -99,6 +102,75 @@ static void test_options(void **state)
 	mpx_executor_free(e);
 	e = mpx_executor_new(.pool = &more);
 	assert_int_equal(mpx_pool_processes(e), 7);
+	mpx_executor_free(e);
+}
+
+static int status = -1; /* of a worker */
+
+static int set_status(void *args)
+{
+	status = *(const int *)args;
+	return 0;
+}
+
+static int tell_status(const void *in, void *out)
+{
+	(void)in;
+	*(int *)out = status;
+	return 0;
+}
+
+static void test_initializer(void **state)
+{
+	(void)state;
+	mpx_executor *e = mpx_executor_new(.max_workers = 2, .initializer = set_status,
+					   .initargs = &(int){7}, .max_tasks_per_child = 2);
+	assert_non_null(e);
+	for (int i = 0; i < 10; i++) {
+		int seen = 0;
+		mpx_future *f = submitted(e, tell_status, NULL, 0, sizeof seen);
+		assert_ok(mpx_future_result(f, &seen, SOON));
+		assert_int_equal(seen, 7);
+		mpx_future_free(f);
+	}
+	assert_int_equal(status, -1); /* not in this process */
+	mpx_executor_free(e);
+}
+
+/* The same worker, until it has run its three. */
+static void test_max_tasks_per_child(void **state)
+{
+	(void)state;
+	pid_t pid[7];
+	mpx_executor *e = mpx_executor_new(.max_workers = 1, .max_tasks_per_child = 3);
+	assert_non_null(e);
+	for (int i = 0; i < 7; i++) {
+		mpx_future *f = submitted(e, pid_here, NULL, 0, sizeof *pid);
+		assert_ok(mpx_future_result(f, &pid[i], SOON));
+		mpx_future_free(f);
+	}
+	for (int i = 1; i < 7; i++)
+		assert_int_equal(pid[i] == pid[i - 1], i % 3 != 0);
+	mpx_executor_free(e);
+}
+
+/* Of tasks and results that are done and freed, while the executor lives. */
+static void test_nothing_is_kept(void **state)
+{
+	(void)state;
+	unsigned in[50] = {0}, y;
+	mpx_executor *e = executor_of(2);
+	works(e);
+	size_t blocks = heap_blocks();
+	for (int i = 0; i < 50; i++) {
+		mpx_future_free(submitted(e, square, in, 4, 100000)); /* nobody looks */
+		works(e);
+		mpx_imap *it = mpx_executor_map(e, square, in, sizeof *in, 50, sizeof y, NULL);
+		for (int k = 0; k < i; k++)
+			assert_int_equal(mpx_imap_next(it, &y, SOON), 1);
+		mpx_imap_free(it);
+	}
+	assert_soon(heap_blocks() == blocks);
 	mpx_executor_free(e);
 }
 
@@ -219,6 +291,81 @@ static void test_shutdown(void **state)
 	e = executor_of(3); /* nothing was ever submitted */
 	assert_ok(mpx_executor_shutdown(e, true, SOON));
 	mpx_executor_free(e);
+}
+
+/* With work for many more workers than there are, each of which wears out at once. */
+static void test_shutdown_early(void **state)
+{
+	(void)state;
+	enum { MANY = 50, WORKERS = 3 };
+	for (size_t most = 0; most < 2; most++) {
+		struct meeting *m = mpx_calloc(1, sizeof *m);
+		pid_t pids[WORKERS];
+		mpx_future *fs[MANY];
+		mpx_executor *e =
+			mpx_executor_new(.max_workers = WORKERS, .max_tasks_per_child = most);
+		assert_non_null(e);
+		if (!most)
+			assert_true(workers_of(e, m, WORKERS, pids));
+		for (unsigned i = 0; i < MANY; i++)
+			fs[i] = submitted(e, square, &i, sizeof i, sizeof i);
+		assert_ok(mpx_executor_shutdown(e, false, SOON));
+		for (unsigned i = 0; i < MANY; i++) {
+			unsigned y = 0;
+			assert_ok(mpx_future_result(fs[i], &y, 0));
+			assert_int_equal(y, i * i);
+			mpx_future_free(fs[i]);
+		}
+		for (int i = 0; i < WORKERS && !most; i++)
+			assert_false(pid_running(pids[i]));
+		mpx_executor_free(e);
+		mpx_free(m);
+	}
+}
+
+/* Nobody waits for it: all is done, and the workers end, without another call. */
+static void test_shutdown_no_wait(void **state)
+{
+	(void)state;
+	enum { N = 20, WORKERS = 3 };
+	struct meeting *m = mpx_calloc(1, sizeof *m);
+	struct gate *g = gate_new();
+	pid_t pids[WORKERS];
+	mpx_future *fs[N];
+	mpx_executor *e = executor_of(WORKERS);
+	assert_true(workers_of(e, m, WORKERS, pids));
+	for (int i = 0; i < N; i++)
+		fs[i] = gated(e, g);
+	assert_times_out(mpx_executor_shutdown(e, false, 0), 0);
+	atomic_store(&g->open, true);
+	for (int i = 0; i < WORKERS; i++)
+		assert_soon(!pid_running(pids[i]));
+	assert_int_equal(atomic_load(&g->left), N);
+	for (int i = 0; i < N; i++) {
+		assert_ok(mpx_future_result(fs[i], NULL, 0));
+		mpx_future_free(fs[i]);
+	}
+	mpx_executor_free(e);
+	mpx_free(g);
+	mpx_free(m);
+}
+
+/* Submitted, and cancelled at once, right before. */
+static void test_cancel_and_shutdown(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		unsigned x = 2;
+		mpx_executor *e = executor_of(1);
+		if (i % 2)
+			works(e);
+		mpx_future *f = submitted(e, square, &x, sizeof x, sizeof x);
+		bool cancelled = mpx_future_cancel(f, i % 3 == 0) == 0;
+		assert_ok(mpx_executor_shutdown(e, false, SOON));
+		assert_int_equal(mpx_future_exception(f, 0), cancelled ? ECANCELED : 0);
+		mpx_future_free(f);
+		mpx_executor_free(e);
+	}
 }
 
 static void test_shutdown_cancels(void **state)
@@ -350,6 +497,75 @@ static void test_deadlock_running(void **state)
 	mpx_executor_free(e);
 }
 
+/* Big items, each of which ends its worker. */
+static void test_deadlock_big_map(void **state)
+{
+	(void)state;
+	enum { N = 10 };
+	struct order *in = calloc(N, sizeof *in);
+	assert_non_null(in);
+	for (int how = FAIL; how < HOWS; how++) {
+		mpx_executor *e = executor_of(2);
+		for (int i = 0; i < N; i++)
+			in[i].how = (enum how)how;
+		mpx_imap *it = mpx_executor_map(e, obey, in, sizeof *in, N, sizeof in->big, NULL);
+		assert_non_null(it);
+		for (int i = 0; i < N; i++)
+			assert_fails(mpx_imap_next(it, in->big, SOON), error_of[how]);
+		assert_int_equal(mpx_imap_next(it, in->big, SOON), 0);
+		mpx_imap_free(it);
+		works(e);
+		mpx_executor_free(e);
+		if (how == FAIL)
+			continue;
+		e = mpx_executor_new(.max_workers = 2, .break_on_death = true);
+		assert_non_null(e);
+		it = mpx_executor_map(e, obey, in, sizeof *in, N, sizeof in->big,
+				      MPX_TASK(.window = 3));
+		if (it) /* otherwise it is broken already */
+			while (mpx_imap_next(it, in->big, SOON) != 0)
+				assert_int_equal(errno, EOWNERDEAD);
+		mpx_imap_free(it);
+		assert_nothing(mpx_executor_submit(e, pid_here, NULL, 0, 4, NULL), EOWNERDEAD);
+		assert_ok(mpx_executor_shutdown(e, false, SOON));
+		mpx_executor_free(e);
+	}
+	free(in);
+}
+
+static int parent_of(const void *in, void *out)
+{
+	(void)in;
+	*(pid_t *)out = getppid();
+	return 0;
+}
+
+/* Each of these tasks tells the supervisor of itself, which hears nothing (gh-105829). */
+static void test_deadlock_deaf_supervisor(void **state)
+{
+	(void)state;
+	enum { MANY = 3000 };
+	static mpx_future *fs[MANY];
+	pid_t supervisor = 0;
+	mpx_executor *e = executor_of(2);
+	mpx_future *f = submitted(e, parent_of, NULL, 0, sizeof supervisor);
+	assert_ok(mpx_future_result(f, &supervisor, SOON));
+	mpx_future_free(f);
+	assert_int_equal(kill(supervisor, SIGSTOP), 0);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_non_null(fs[i] = mpx_executor_submit(e, square, &i, sizeof i, sizeof i,
+							    MPX_TASK(.timeout = SOON)));
+	for (unsigned i = 0; i < MANY; i++) {
+		unsigned y = 0;
+		assert_ok(mpx_future_result(fs[i], &y, SOON));
+		assert_int_equal(y, i * i);
+		mpx_future_free(fs[i]);
+	}
+	assert_int_equal(kill(supervisor, SIGCONT), 0);
+	assert_ok(mpx_executor_shutdown(e, false, SOON));
+	mpx_executor_free(e);
+}
+
 static void test_deadlock_shutdown(void **state)
 {
 	(void)state;
@@ -476,23 +692,102 @@ static void test_break_on_death_idle(void **state)
 	mpx_free(g);
 }
 
+/* --- the other back ends ------------------------------------------------------------------ */
+
+/* ThreadPoolExecutor, and one without any. */
+static void test_backends(void **state)
+{
+	(void)state;
+	enum { N = 40 };
+	for (mpx_backend b = MPX_BACKEND_THREADS; b <= MPX_BACKEND_SERIAL; b++) {
+		mpx_pool_options more = {.size = sizeof more, .backend = b};
+		mpx_executor *e = mpx_executor_new(.max_workers = 2, .pool = &more);
+		unsigned in[N], y = 0;
+		mpx_future *fs[N];
+		assert_non_null(e);
+		works(e);
+		for (unsigned i = 0; i < N; i++) {
+			in[i] = i;
+			fs[i] = submitted(e, fail_on_3, &i, sizeof i, sizeof i);
+		}
+		assert_true(mpx_futures_wait(fs, N, MPX_FIRST_EXCEPTION, NULL, SOON) > 0);
+		assert_int_equal(mpx_futures_wait(fs, N, MPX_ALL_COMPLETED, NULL, SOON), N);
+		mpx_as_completed *each = mpx_as_completed_new(fs, N);
+		for (unsigned i = 0; i < N; i++) {
+			size_t which = N;
+			assert_int_equal(mpx_as_completed_next(each, &which, 0), 1);
+			assert_int_equal(mpx_future_exception(fs[which], 0), which == 3 ? EDOM : 0);
+			assert_fails(mpx_future_cancel(fs[which], true), EBUSY);
+		}
+		assert_int_equal(mpx_as_completed_next(each, NULL, 0), 0);
+		mpx_as_completed_free(each);
+		mpx_imap *it = mpx_executor_map(e, square, in, sizeof *in, N, sizeof y, NULL);
+		assert_ok(mpx_executor_shutdown(e, b == MPX_BACKEND_SERIAL, SOON));
+		assert_nothing(mpx_executor_submit(e, square, in, 4, 4, NULL), EBUSY);
+		for (unsigned i = 0; i < N; i++) {
+			assert_int_equal(mpx_imap_next(it, &y, 0), 1);
+			assert_int_equal(y, i * i);
+			mpx_future_free(fs[i]);
+		}
+		mpx_imap_free(it);
+		mpx_executor_free(e);
+	}
+}
+
+/* A thread in a task; others wait: they are cancelled by themselves, or by shutdown. */
+static void test_threads_shut_down(void **state)
+{
+	(void)state;
+	mpx_pool_options more = {.size = sizeof more, .backend = MPX_BACKEND_THREADS};
+	struct gate *g = gate_new();
+	mpx_executor *e = mpx_executor_new(.max_workers = 1, .pool = &more);
+	assert_non_null(e);
+	mpx_future *running = gated(e, g), *first = gated(e, g), *second = gated(e, g);
+	assert_soon(atomic_load(&g->entered) == 1);
+	assert_true(mpx_future_running(running) && !mpx_future_running(first));
+	assert_fails(mpx_future_cancel(running, false), EBUSY);
+	assert_ok(mpx_future_cancel(first, false));
+	assert_false(mpx_future_done(second));
+	assert_times_out(mpx_executor_shutdown(e, true, 0), 0);
+	assert_true(mpx_future_cancelled(first) && mpx_future_cancelled(second));
+	atomic_store(&g->open, true);
+	assert_ok(mpx_executor_shutdown(e, false, SOON));
+	assert_int_equal(mpx_future_exception(running, 0), 0);
+	assert_int_equal(atomic_load(&g->entered), 1);
+	mpx_future_free(running);
+	mpx_future_free(first);
+	mpx_future_free(second);
+	mpx_executor_free(e);
+	mpx_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_submit),
 		mpx_test(test_options),
+		mpx_test(test_initializer),
+		mpx_test(test_max_tasks_per_child),
+		mpx_test(test_nothing_is_kept),
 		mpx_test(test_map),
 		mpx_test(test_map_timeout),
 		mpx_test(test_map_and_shutdown),
 		mpx_test(test_shutdown),
+		mpx_test(test_shutdown_early),
+		mpx_test(test_shutdown_no_wait),
+		mpx_test(test_cancel_and_shutdown),
 		mpx_test(test_shutdown_cancels),
 		mpx_test(test_another_process),
 		mpx_test(test_freed_at_work),
 		mpx_test(test_deadlock_running),
+		mpx_test(test_deadlock_big_map),
+		mpx_test(test_deadlock_deaf_supervisor),
 		mpx_test(test_deadlock_shutdown),
 		mpx_test(test_deadlock_initializer),
 		mpx_test(test_break_on_death),
 		mpx_test(test_break_on_death_idle),
+		mpx_test(test_backends),
+		mpx_test(test_threads_shut_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

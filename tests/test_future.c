@@ -179,6 +179,55 @@ static void test_cancel_running(void **state)
 	mpx_free(g);
 }
 
+/* Who waits for a result learns at once that it will not come. */
+struct waiter {
+	mpx_future *f;
+	atomic_int there;
+	int result, exception;
+	pthread_t thread;
+};
+
+static void *wait_for_result(void *arg)
+{
+	struct waiter *w = arg;
+	atomic_store(&w->there, 1);
+	w->result = mpx_future_result(w->f, NULL, SOON) == 0 ? 0 : errno;
+	w->exception = mpx_future_exception(w->f, 0);
+	return NULL;
+}
+
+static void test_cancel_wakes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct gate *g = gate_new();
+		mpx_executor *e = executor_of(1);
+		mpx_future *held = gated(e, g);
+		struct waiter w = {.f = i == 2 ? failing(e, EDOM) : gated(e, g)};
+		assert_soon(atomic_load(&g->entered) == 1);
+		assert_int_equal(pthread_create(&w.thread, NULL, wait_for_result, &w), 0);
+		assert_soon(atomic_load(&w.there));
+		for (int k = 0; k < 10; k++)
+			nap();
+		double begin = now();
+		if (i == 2)
+			atomic_store(&g->open, true); /* or, that it failed */
+		else if (i == 1)
+			assert_times_out(mpx_executor_shutdown(e, true, 0), 0);
+		else
+			assert_ok(mpx_future_cancel(w.f, false));
+		assert_int_equal(pthread_join(w.thread, NULL), 0);
+		assert_true(now() - begin < SOON / 2);
+		assert_int_equal(w.result, i == 2 ? EDOM : ECANCELED);
+		assert_int_equal(w.exception, i == 2 ? EDOM : ECANCELED);
+		atomic_store(&g->open, true);
+		mpx_future_free(held);
+		mpx_future_free(w.f);
+		mpx_executor_free(e);
+		mpx_free(g);
+	}
+}
+
 /* --- callbacks ----------------------------------------------------------------------------- */
 
 static struct {
@@ -240,6 +289,15 @@ static void test_callbacks(void **state)
 		assert_ptr_equal(called.user[i], &place[i]);
 		assert_true(pthread_equal(called.thread[i], pthread_self()));
 	}
+	/* Likewise of one that has failed, and of one that was cancelled. */
+	forget_calls();
+	assert_ok(mpx_future_add_done_callback(bad, note_call, &place[0]));
+	assert_ok(mpx_future_add_done_callback(never, note_call, &place[1]));
+	assert_int_equal(atomic_load(&called.n), 2);
+	assert_int_equal(called.error[0], EIO);
+	assert_false(called.cancelled[0]);
+	assert_int_equal(called.error[1], ECANCELED);
+	assert_true(called.cancelled[1]);
 	mpx_future_free(f);
 	mpx_future_free(bad);
 	mpx_future_free(never);
@@ -522,6 +580,52 @@ static void test_as_completed_order(void **state)
 	mpx_executor_free(e2);
 }
 
+/* Those done before, however they ended, come at once; each may be freed when it has been
+ * told. Likewise wait. */
+static void test_all_states_at_once(void **state)
+{
+	(void)state;
+	enum { GOOD, BAD, NEVER, LATE, N };
+	struct gate *g = gate_new();
+	mpx_executor *e = executor_of(1);
+	bool done[N] = {false}, told[N] = {false};
+	size_t which = N;
+	mpx_future *fs[N];
+	fs[GOOD] = squaring(e, 3);
+	fs[BAD] = failing(e, EDOM);
+	assert_int_equal(mpx_future_exception(fs[BAD], SOON), EDOM);
+	fs[LATE] = gated(e, g);
+	fs[NEVER] = squaring(e, 4);
+	assert_soon(atomic_load(&g->entered) == 1);
+	assert_ok(mpx_future_cancel(fs[NEVER], false));
+	assert_int_equal(mpx_futures_wait(fs, N, MPX_FIRST_COMPLETED, done, SOON), 3);
+	assert_true(done[GOOD] && done[BAD] && done[NEVER] && !done[LATE]);
+	memset(done, 0, sizeof done);
+	assert_int_equal(mpx_futures_wait(fs, N, MPX_FIRST_EXCEPTION, done, SOON), 3);
+	assert_true(done[GOOD] && done[BAD] && done[NEVER] && !done[LATE]);
+	memset(done, 0, sizeof done);
+	assert_times_out(mpx_futures_wait(fs, N, MPX_ALL_COMPLETED, done, 0.05), 0.05);
+	assert_true(done[GOOD] && done[BAD] && done[NEVER] && !done[LATE]);
+	mpx_as_completed *it = mpx_as_completed_new(fs, N);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mpx_as_completed_next(it, &which, 0), 1);
+		assert_true(which < N && !told[which]);
+		told[which] = true;
+		mpx_future_free(fs[which]);
+	}
+	assert_false(told[LATE]);
+	assert_times_out(mpx_as_completed_next(it, &which, 0), 0);
+	assert_times_out(mpx_as_completed_next(it, &which, 0.05), 0.05);
+	atomic_store(&g->open, true);
+	assert_int_equal(mpx_as_completed_next(it, &which, SOON), 1);
+	assert_int_equal(which, LATE);
+	mpx_future_free(fs[LATE]);
+	assert_int_equal(mpx_as_completed_next(it, &which, SOON), 0);
+	mpx_as_completed_free(it);
+	mpx_executor_free(e);
+	mpx_free(g);
+}
+
 /* --- the supervisor is killed ------------------------------------------------------------------
  */
 
@@ -576,6 +680,7 @@ int main(void)
 		mpx_test(test_states),
 		mpx_test(test_cancel_waiting),
 		mpx_test(test_cancel_running),
+		mpx_test(test_cancel_wakes),
 		mpx_test(test_callbacks),
 		mpx_test(test_callbacks_add_and_free),
 		mpx_test(test_callbacks_of_the_freed),
@@ -585,6 +690,7 @@ int main(void)
 		mpx_test(test_wait_arguments),
 		mpx_test(test_wait_many),
 		mpx_test(test_as_completed_order),
+		mpx_test(test_all_states_at_once),
 		mpx_test(test_supervisor_killed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,12 +4,13 @@
  * test_pool_backends.c - mpx/pool.h, .backend and MPX_BACKEND: the same behaviour of
  * processes, threads and serial (CPython: _TestPool, run as ThreadsTestPool too):
  *
- *   test_apply, test_map, test_map_chunksize, test_async, test_empty_iterable,
- *   test_make_pool, test_imap, test_imap_handle_iterable_exception,
- *   test_imap_unordered, test_map_no_failfast, test_traceback (mpx_fail),
- *   test_wrapped_exception, callbacks (_TestPoolWorkerErrors), test_worker_lifetime,
- *   initializers, retries, stop_at, contexts; submitting from several threads and
- *   from inside of a task.
+ *   test_apply, test_map, test_map_chunksize, test_async, test_async_timeout,
+ *   test_empty_iterable, test_make_pool, test_imap, test_imap_handle_iterable_exception,
+ *   test_imap_unordered, test_imap_unordered_handle_iterable_exception,
+ *   test_map_no_failfast, test_traceback (mpx_fail), test_wrapped_exception, test_terminate,
+ *   callbacks (_TestPoolWorkerErrors), test_pool_worker_lifetime; processes forked beside
+ *   busy threads (ThreadPoolExecutorTest.test_hang_global_shutdown_lock); initializers, retries,
+ * stop_at, contexts; submitting from several threads and from inside of a task.
  *
  * And where they differ: which process and thread runs a task; cancel, terminate and
  * free while a thread is in a task; a child that inherits such a pool.
@@ -261,6 +262,43 @@ static void test_imap(void **state)
 			assert_in_range(s.pulled, i + 1, i + 6);
 		}
 		assert_fails(mpx_imap_next(it, &y, SOON), EIO);
+		assert_int_equal(mpx_imap_next(it, &y, SOON), 0);
+		mpx_imap_free(it);
+		mpx_pool_free(pool);
+	}
+}
+
+/* test_empty_iterable, test_make_pool, test_imap_unordered_handle_iterable_exception */
+static void test_small_things(void **state)
+{
+	(void)state;
+	EACH(b)
+	{
+		unsigned y, got = 0;
+		assert_nothing(mpx_pool_new(.processes = -1, .backend = b), EINVAL);
+		mpx_pool *pool = pool_on(b, 2);
+		assert_ok(mpx_pool_map(pool, square, &y, &y, 0));
+		mpx_result *r =
+			mpx_pool_map_async(pool, square, NULL, 4, 0, 4, MPX_TASK(.chunksize = 1));
+		assert_non_null(r);
+		assert_ok(mpx_result_get(r, NULL, SOON));
+		assert_true(mpx_result_successful(r));
+		mpx_result_free(r);
+		for (int unordered = 0; unordered < 2; unordered++) {
+			mpx_imap *it = unordered ? mpx_pool_imap_unordered(pool, square, NULL, 4, 0,
+									   4, NULL)
+						 : mpx_pool_imap(pool, square, NULL, 4, 0, 4, NULL);
+			assert_non_null(it);
+			assert_int_equal(mpx_imap_next(it, &y, SOON), 0);
+			mpx_imap_free(it);
+		}
+		struct source s = {0, 20, 0};
+		mpx_imap *it = mpx_pool_imap_unordered_from(pool, square, generate, &s, 4, 4,
+							    MPX_TASK(.chunksize = 3));
+		while (mpx_imap_next(it, &y, SOON) == 1)
+			got++;
+		assert_int_equal(errno, EIO);
+		assert_int_equal(got, 20);
 		assert_int_equal(mpx_imap_next(it, &y, SOON), 0);
 		mpx_imap_free(it);
 		mpx_pool_free(pool);
@@ -553,6 +591,75 @@ static void test_threads_cancel(void **state)
 	mpx_free(g);
 }
 
+/* test_async_timeout, of threads too */
+static void test_timeouts(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct gate *g = gate_new();
+		mpx_pool *pool = pool_on(all[k], 1);
+		mpx_result *r = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, NULL);
+		mpx_imap *it = mpx_pool_imap(pool, pass_gate, &g, sizeof g, 1, 0, NULL);
+		assert_times_out(mpx_result_get(r, NULL, 0), 0);
+		assert_times_out(mpx_result_get(r, NULL, 0.05), 0.05);
+		assert_times_out(mpx_result_wait(r, 0.05), 0.05);
+		assert_times_out(mpx_imap_next(it, NULL, 0.05), 0.05);
+		assert_false(mpx_result_ready(r));
+		assert_nothing(mpx_result_successful(r), EAGAIN);
+		atomic_store(&g->open, true);
+		assert_ok(mpx_result_get(r, NULL, SOON));
+		assert_int_equal(mpx_imap_next(it, NULL, SOON), 1);
+		mpx_result_free(r);
+		mpx_imap_free(it);
+		mpx_pool_free(pool);
+		mpx_free(g);
+	}
+}
+
+/* test_hang_global_shutdown_lock: processes are forked while a thread is always submitting
+ * the next task to its own pool. */
+static atomic_bool enough;
+static atomic_int errors;
+
+static int again(const void *in, void *out)
+{
+	(void)in;
+	(void)out;
+	if (atomic_load(&enough))
+		return 0;
+	mpx_result *r = mpx_pool_apply_async(own, again, NULL, 0, 0, NULL);
+	if (!r && !atomic_load(&enough)) /* it may be closed by now */
+		atomic_fetch_add(&errors, 1);
+	mpx_result_free(r);
+	return 0;
+}
+
+static void test_forks_beside_busy_threads(void **state)
+{
+	(void)state;
+	unsigned x = 9, y = 0;
+	own = pool_on(MPX_BACKEND_THREADS, 1);
+	atomic_store(&enough, false);
+	atomic_store(&errors, 0);
+	mpx_result_free(mpx_pool_apply_async(own, again, NULL, 0, 0, NULL));
+	for (int i = 0; i < 50; i++) {
+		mpx_pool *pool = pool_on(MPX_BACKEND_PROCESSES, 1);
+		assert_ok(mpx_pool_apply(pool, square, &x, &y));
+		assert_int_equal(y, 81);
+		assert_ok(mpx_pool_close(pool));
+		assert_ok(mpx_pool_join(pool, SOON));
+		mpx_pool_free(pool);
+	}
+	mpx_pool_statistics s;
+	assert_ok(mpx_pool_stats(own, &s));
+	assert_true(s.done > 50); /* it went on all the time */
+	atomic_store(&enough, true);
+	assert_ok(mpx_pool_close(own));
+	assert_ok(mpx_pool_join(own, SOON));
+	assert_int_equal(atomic_load(&errors), 0);
+	mpx_pool_free(own);
+}
+
 static void test_threads_terminate(void **state)
 {
 	(void)state;
@@ -668,6 +775,9 @@ int main(void)
 		mpx_test(test_retries),
 		mpx_test(test_what_a_task_can_ask),
 		mpx_test(test_imap),
+		mpx_test(test_small_things),
+		mpx_test(test_timeouts),
+		mpx_test(test_forks_beside_busy_threads),
 		mpx_test(test_callbacks),
 		mpx_test(test_initializer),
 		mpx_test(test_recycling),
