@@ -202,4 +202,11 @@ static inline int run_anew(const char *program, const char *what, const char *he
 #define SANITIZED 0
 #endif
 
+/* So many of something; with a sanitizer fewer, unless MPX_FAULT_LONG=1. */
+static inline unsigned full_or(unsigned full, unsigned fewer)
+{
+	const char *form = getenv("MPX_FAULT_LONG");
+	return SANITIZED && !(form && strcmp(form, "1") == 0) ? fewer : full;
+}
+
 #endif

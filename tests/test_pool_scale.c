@@ -5,8 +5,10 @@
  *
  *   64 workers; 100 pools at once; 1000 threads that submit to one pool; tasks that
  *   make pools, three deep, of processes and mixed with threads; a tree of tasks that
- *   submit to their own pool; a map of 10 million items. (test_large_pool, gh-89240,
- *   and nested pools of CPython's tests.)
+ *   submit to their own pool; a map of 10 million items (with a progress bar:
+ *   test_progress.c). (gh-89240.)
+ *
+ * With a sanitizer there is less of it, unless MPX_FAULT_LONG=1 in the environment.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -137,13 +139,13 @@ static void crowd_on(mpx_backend b, int wanted)
 static void test_many_threads(void **state)
 {
 	(void)state;
-	crowd_on(MPX_BACKEND_PROCESSES, SANITIZED ? 200 : 1000);
+	crowd_on(MPX_BACKEND_PROCESSES, (int)full_or(1000, 200));
 }
 
 static void test_many_threads_and_threads(void **state)
 {
 	(void)state;
-	crowd_on(MPX_BACKEND_THREADS, SANITIZED ? 50 : 200);
+	crowd_on(MPX_BACKEND_THREADS, (int)full_or(200, 50));
 }
 
 /* ---- trees ------------------------------------------------------------------------------ */
@@ -251,7 +253,7 @@ static void test_tasks_that_submit(void **state)
 static void test_ten_million_items(void **state)
 {
 	(void)state;
-	size_t n = SANITIZED ? 1000000 : 10000000;
+	size_t n = full_or(10000000, 1000000);
 	unsigned *in = mpx_malloc(n * sizeof *in), *out = malloc(n * sizeof *out);
 	assert_non_null(in);
 	assert_non_null(out);
