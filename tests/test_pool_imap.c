@@ -460,6 +460,14 @@ static void test_workers_die(void **state)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
+/* The most that this process ever had, in a unit of the system's. */
+static long own_memory(void)
+{
+	struct rusage usage;
+	assert_ok(getrusage(RUSAGE_SELF, &usage));
+	return usage.ru_maxrss;
+}
+
 static void test_a_million(void **state)
 {
 	(void)state;
@@ -468,6 +476,7 @@ static void test_a_million(void **state)
 	mpx_pool *pool = pool_of(2);
 	mpx_imap *it = imap_of(2, pool, square, NULL, &c, MPX_TASK(.chunksize = 50, .window = 800));
 	size_t first = 0;
+	long own = 0;
 	for (unsigned i = 0; i < n; i++) {
 		unsigned y = 0;
 		assert_int_equal(mpx_imap_next(it, &y, SOON), 1);
@@ -475,9 +484,12 @@ static void test_a_million(void **state)
 			fail_msg("result %u: %u, taken %u", i, y, c.next);
 		if (i == 999)
 			first = heap_blocks();
+		if (i == n / 10)
+			own = own_memory();
 		if (i % 1000 == 999) /* always as many, but for those that workers still hold */
 			assert_in_range(heap_blocks(), first - 2, first + 2);
 	}
+	assert_true(own_memory() <= own + own / 8 || SANITIZED);
 	mpx_imap_free(it);
 	mpx_pool_free(pool);
 }
