@@ -1,25 +1,39 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * test_executor.c - mpx/executor.h, the executor. What CPython's ExecutorTest,
- * ProcessPoolExecutorTest, ThreadPoolExecutorTest, ExecutorShutdownTest,
- * ProcessPoolShutdownTest, ThreadPoolShutdownTest, InitializerMixin, FailingInitializerMixin
- * and ExecutorDeadlockTest check:
+ * test_executor.c - mpx/executor.h, the executor:
  *
  *   submit; map: order, errors (the iteration goes on), timeouts, window, chunks, more
  *   than anybody fetches, after shutdown; max_workers, max_tasks_per_child; submit after
  *   shutdown; shutdown: waits, does not wait, in time, cancels what waits, again and
  *   again, with nothing ever submitted, by another process; an executor freed with work
- *   outstanding; initializers that fail; a lost worker costs one task, or with
- *   break_on_death breaks the executor; and the matrix of deadlocks: a task that
- *   fails, exits, crashes, while it runs, with big data, during shutdown, in the initializer;
- *   a supervisor that hears nothing; nothing is kept; executors of threads, and of none.
+ *   outstanding, or terminated; initializers, also that fail; a lost worker costs one task, or
+ *   with break_on_death breaks the executor; and the matrix of deadlocks: a task that fails,
+ *   exits, crashes, while it runs, with big data, during shutdown, in the initializer; a
+ *   supervisor that hears nothing; nothing is kept; executors of threads, and of none.
+ *
+ * CPython's test_concurrent_futures:
+ *   ExecutorTest: test_submit, test_map, test_map_exception, test_map_timeout, test_map_buffersize,
+ *   test_shutdown_race_issue12456, test_no_stale_references, test_free_reference,
+ *   test_max_workers_negative. ProcessPoolExecutorTest: test_killed_child, test_map_chunksize,
+ *   test_traceback, test_ressources_gced_in_workers, test_saturation, test_max_tasks_per_child,
+ *   test_max_tasks_early_shutdown, test_force_shutdown_workers.
+ *   ThreadPoolExecutorTest: test_map_submits_without_iteration, test_default_workers.
+ *   ExecutorShutdownTest and those of processes and threads: test_run_after_shutdown,
+ *   test_hang_issue12364, test_cancel_futures, test_hang_gh94440, test_processes_terminate,
+ *   test_threads_terminate, test_shutdown_no_wait, test_cancel_futures_wait_false.
+ *   InitializerMixin, FailingInitializerMixin: test_initializer.
+ *   ExecutorDeadlockTest: test_crash_, test_exit_, test_error_during_func_exec_on_worker,
+ *   likewise at_task_unpickle and during_result_pickle (with big data before and behind),
+ *   test_shutdown_deadlock, test_crash_big_data,
+ *   test_gh105829_should_not_deadlock_if_wakeup_pipe_full.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include "family.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 
 static mpx_executor *executor_of(int workers)
 {
@@ -152,6 +166,19 @@ static void test_max_tasks_per_child(void **state)
 	for (int i = 1; i < 7; i++)
 		assert_int_equal(pid[i] == pid[i - 1], i % 3 != 0);
 	mpx_executor_free(e);
+	/* With much more waiting than workers live to do (gh-115634). */
+	enum { MANY = 40 };
+	mpx_future *fs[MANY];
+	e = mpx_executor_new(.max_workers = 2, .max_tasks_per_child = 1);
+	for (int i = 0; i < MANY; i++)
+		fs[i] = submitted(e, pid_here, NULL, 0, sizeof *pid);
+	assert_int_equal(mpx_futures_wait(fs, MANY, MPX_ALL_COMPLETED, NULL, SOON), MANY);
+	for (int i = 0; i < MANY; i++) {
+		assert_ok(mpx_future_result(fs[i], pid, 0));
+		mpx_future_free(fs[i]);
+	}
+	works(e);
+	mpx_executor_free(e);
 }
 
 /* Of tasks and results that are done and freed, while the executor lives. */
@@ -236,6 +263,38 @@ static void test_map_timeout(void **state)
 	mpx_executor_free(e);
 	for (int i = 0; i < 3; i++)
 		mpx_free(gates[i]);
+}
+
+static int count_in(const void *in, void *out)
+{
+	(void)out;
+	atomic_fetch_add(*(atomic_int *const *)in, 1);
+	return 0;
+}
+
+/* Python's buffersize: so many are taken ahead, and no more. */
+static void test_map_window(void **state)
+{
+	(void)state;
+	enum { N = 20, WINDOW = 3 };
+	atomic_int *in[N], *ran = mpx_calloc(1, sizeof *ran);
+	mpx_executor *e = executor_of(2);
+	for (int i = 0; i < N; i++)
+		in[i] = ran;
+	mpx_imap *it =
+		mpx_executor_map(e, count_in, in, sizeof *in, N, 0, MPX_TASK(.window = WINDOW));
+	assert_non_null(it);
+	for (int i = 0; i < N; i++) {
+		int most = i + WINDOW < N ? i + WINDOW : N;
+		assert_soon(atomic_load(ran) == most);
+		nap();
+		assert_int_equal(atomic_load(ran), most);
+		assert_int_equal(mpx_imap_next(it, NULL, SOON), 1);
+	}
+	assert_int_equal(mpx_imap_next(it, NULL, SOON), 0);
+	mpx_imap_free(it);
+	mpx_executor_free(e);
+	mpx_free(ran);
 }
 
 /* All is submitted by map, so that it outlives the shutdown. */
@@ -431,6 +490,41 @@ static void test_freed_at_work(void **state)
 	mpx_future_free(f);
 	mpx_future_free(waiting);
 	mpx_free(g);
+}
+
+/* terminate_workers, kill_workers: at work, before any, with a dead worker, and too late. */
+static void test_terminate(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct gate *g = gate_new();
+		struct meeting *m = mpx_calloc(1, sizeof *m);
+		pid_t pids[2] = {0, 0};
+		mpx_future *f = NULL;
+		mpx_executor *e = executor_of(2);
+		if (i != 1)
+			assert_true(workers_of(e, m, 2, pids));
+		if (i == 0) {
+			f = gated(e, g);
+			assert_soon(atomic_load(&g->entered) == 1);
+		}
+		if (i == 2)
+			assert_int_equal(kill(pids[0], SIGKILL), 0);
+		if (i == 3)
+			assert_ok(mpx_executor_shutdown(e, false, SOON));
+		assert_ok(mpx_pool_terminate(e));
+		assert_nothing(mpx_executor_submit(e, pass_gate, &g, sizeof g, 0, NULL), EBUSY);
+		if (f) {
+			assert_fails(mpx_future_result(f, NULL, SOON), ECANCELED);
+			assert_true(mpx_future_cancelled(f));
+			mpx_future_free(f);
+		}
+		assert_ok(mpx_executor_shutdown(e, false, SOON));
+		assert_true(i == 1 || !(pid_running(pids[0]) || pid_running(pids[1])));
+		mpx_executor_free(e);
+		mpx_free(m);
+		mpx_free(g);
+	}
 }
 
 /* --- deadlocks ----------------------------------------------------------------------------------
@@ -770,6 +864,7 @@ int main(void)
 		mpx_test(test_max_tasks_per_child),
 		mpx_test(test_nothing_is_kept),
 		mpx_test(test_map),
+		mpx_test(test_map_window),
 		mpx_test(test_map_timeout),
 		mpx_test(test_map_and_shutdown),
 		mpx_test(test_shutdown),
@@ -779,6 +874,7 @@ int main(void)
 		mpx_test(test_shutdown_cancels),
 		mpx_test(test_another_process),
 		mpx_test(test_freed_at_work),
+		mpx_test(test_terminate),
 		mpx_test(test_deadlock_running),
 		mpx_test(test_deadlock_big_map),
 		mpx_test(test_deadlock_deaf_supervisor),

@@ -11,7 +11,18 @@
  *   by a callback; wait: first completed (also if some were before), first exception (one
  *   that was before, none, a cancelled one is none), all completed, timeouts, many,
  *   duplicates; as_completed: no timeout, timeout zero, duplicates, order, of several
- *   executors; and each of them when the supervisor is killed.
+ *   executors, with those that failed and were cancelled; and each of them when the
+ *   supervisor is killed.
+ *
+ * FutureTests: test_done_callback_with_result, _with_exception, _with_cancel,
+ * _already_successful, _already_failed, _already_cancelled; test_cancel, test_cancelled,
+ * test_done, test_running, test_result_with_timeout, _with_success, _with_cancel,
+ * test_exception_with_timeout, _with_success. WaitTests: test_20369, test_first_completed,
+ * test_first_completed_some_already_completed, test_first_exception,
+ * test_first_exception_some_already_complete, test_first_exception_one_already_failed,
+ * test_all_completed, test_timeout, test_pending_calls_race. AsCompletedTests:
+ * test_no_timeout, test_future_times_out, test_duplicate_futures,
+ * test_free_reference_yielded_future.
  */
 #define _POSIX_C_SOURCE 200809L
 

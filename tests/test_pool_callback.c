@@ -2,8 +2,8 @@
  * Copyright (c) 2026 The libmpx authors
  *
  * test_pool_callback.c - mpx/pool.h, callbacks of map_async and apply_async. What CPython's
- * _TestPool checks (test_async's and test_map_async's callbacks, with results and with
- * errors), and:
+ * _TestPool.test_map_async_callbacks and _TestPoolWorkerErrors.test_async_error_callback
+ * check, and:
  *
  *   the results, the failure and user as given; one without the other; a thread of
  *   its own, with all signals blocked; a slow one delays no result; a result freed before

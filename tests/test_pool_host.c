@@ -8,6 +8,11 @@
  *   ignored, or handled by a thief of children; signals blocked; a pool made by a
  *   thread that has ended; no process, no descriptor, no memory to be had.
  *
+ * CPython's TestPoolNotLeakOnFailure.test_release_unused_processes, _TestPool.
+ * test_resource_warning, _TestPoolWorkerLifetime.
+ * test_worker_finalization_via_atexit_handler_of_multiprocessing (a program that ends with
+ * its pool).
+ *
  * "victim" and "small-heap" are this executable started anew: families of their own.
  */
 #define _POSIX_C_SOURCE 200809L

@@ -6,6 +6,8 @@
  *   once per worker and before its first task; its argument as it was when the
  *   pool was made; one that fails or dies: every task fails, and the number of
  *   forks is bounded; one that succeeds late; one that hangs.
+ *
+ * CPython's InitializerMixin and FailingInitializerMixin, of pools.
  */
 #define _POSIX_C_SOURCE 200809L
 

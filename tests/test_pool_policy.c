@@ -4,7 +4,8 @@
  * mpx/pool.h, what becomes of tasks that misbehave: timeout of one task (of the
  * pool, of the call, a task that ignores SIGTERM), cancel (waiting, running, ready),
  * retries (of an error, of a death, of a timeout; a task that kills each of its
- * workers), max_tasks_per_child, restart_budget, bad options.
+ * workers), max_tasks_per_child (CPython's _TestPoolWorkerLifetime.
+ * test_pool_worker_lifetime), restart_budget, bad options.
  *
  * Seen to fail with these lines broken: late_at() returning INT64_MAX always;
  * word_after_death() without the comparison with job->retries; is_worn_out()
