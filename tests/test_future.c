@@ -310,6 +310,7 @@ static void test_callbacks(void **state)
 	assert_false(called.cancelled[0]);
 	assert_int_equal(called.error[1], ECANCELED);
 	assert_true(called.cancelled[1]);
+	assert_true(pthread_equal(called.thread[1], pthread_self()));
 	mpx_future_free(f);
 	mpx_future_free(bad);
 	mpx_future_free(never);
