@@ -152,7 +152,8 @@ static void test_what_waits_is_not_run(void **state)
 		size_t blocks = heap_blocks();
 		*v = (struct visit){.pool = pool, .gate = g, .kind = kind, .held = true};
 		mpx_process *p = start(visit, v);
-		assert_soon(atomic_load(&g->entered) == 2);
+		assert_soon(atomic_load(&v->there) && atomic_load(&g->entered) == 2);
+		assert_true(heap_blocks() > blocks + 2);
 		kill_it(p);
 		assert_soon(heap_blocks() == blocks + 2);
 		atomic_store(&g->open, true);
