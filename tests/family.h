@@ -143,6 +143,15 @@ static inline int meet(const void *in, void *out)
 	return atomic_load(&g->m->met) < g->wanted ? ETIMEDOUT : 0;
 }
 
+/* Blocks in the heap when the workers have let go of what is done: one may for a moment
+ * hold a job that is freed already. */
+static inline size_t idle_blocks(mpx_pool *pool)
+{
+	mpx_pool_statistics s;
+	assert_soon(mpx_pool_stats(pool, &s) == 0 && s.busy == 0 && s.queued == 0);
+	return heap_blocks();
+}
+
 /* The pids of all n workers, who are idle afterwards. No assertions: also for children. */
 static inline bool workers_of(mpx_pool *pool, struct meeting *m, int n, pid_t *pids)
 {

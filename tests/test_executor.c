@@ -188,7 +188,7 @@ static void test_nothing_is_kept(void **state)
 	unsigned in[50] = {0}, y;
 	mpx_executor *e = executor_of(2);
 	works(e);
-	size_t blocks = heap_blocks();
+	size_t blocks = idle_blocks(e);
 	for (int i = 0; i < 50; i++) {
 		mpx_future_free(submitted(e, square, in, 4, 100000)); /* nobody looks */
 		works(e);

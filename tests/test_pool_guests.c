@@ -117,7 +117,7 @@ static void test_two_hundred_killed(void **state)
 	mpx_pool *pool = pool_of(2);
 	assert_non_null(v);
 	assert_true(works(pool));
-	size_t blocks = heap_blocks(), bytes = bytes_in_use();
+	size_t blocks = idle_blocks(pool), bytes = bytes_in_use();
 	for (int i = 0; i < USERS; i++) {
 		*v = (struct visit){.pool = pool, .gate = g, .kind = i % 4, .held = i % 3 == 0};
 		int before = atomic_load(&g->entered);
@@ -149,7 +149,7 @@ static void test_what_waits_is_not_run(void **state)
 	assert_non_null(v);
 	for (int kind = 0; kind < 4; kind += 3) {
 		struct gate *g = gate_new();
-		size_t blocks = heap_blocks();
+		size_t blocks = idle_blocks(pool);
 		*v = (struct visit){.pool = pool, .gate = g, .kind = kind, .held = true};
 		mpx_process *p = start(visit, v);
 		assert_soon(atomic_load(&v->there) && atomic_load(&g->entered) == 2);
@@ -183,7 +183,7 @@ static void test_ended_without_free(void **state)
 	struct visit *v = mpx_calloc(1, sizeof *v);
 	mpx_pool *pool = pool_of(2);
 	assert_non_null(v);
-	size_t blocks = heap_blocks();
+	size_t blocks = idle_blocks(pool);
 	for (int i = 0; i < 20; i++) {
 		*v = (struct visit){.pool = pool, .kind = i % 2};
 		if (i < 10)
@@ -214,7 +214,7 @@ static void test_maps_run_to_their_end(void **state)
 	assert_non_null(v);
 	for (int i = 0; i < 2; i++) {
 		struct gate *g = gate_new();
-		size_t blocks = heap_blocks();
+		size_t blocks = idle_blocks(pool);
 		*v = (struct visit){.pool = pool, .gate = g};
 		mpx_process *p = start(map_gates, v);
 		assert_soon(atomic_load(&g->entered) == 2);
@@ -256,12 +256,12 @@ static void test_the_living_keep_theirs(void **state)
 	struct gate *g = gate_new();
 	mpx_pool *pool = pool_of(2);
 	assert_non_null(v);
-	size_t before = heap_blocks();
+	size_t before = idle_blocks(pool);
 	for (int killed = 0; killed < 2; killed++) {
 		v[0] = (struct visit){.pool = pool};
 		mpx_process *living = start(stay, &v[0]);
 		assert_soon(atomic_load(&v[0].there));
-		size_t blocks = heap_blocks();
+		size_t blocks = idle_blocks(pool);
 		v[1] = (struct visit){.pool = pool, .gate = g, .kind = killed, .held = true};
 		mpx_process *p = start(visit, &v[1]);
 		assert_soon(atomic_load(&v[1].there));
