@@ -7,11 +7,12 @@
  *   200 users of all kinds of imap killed, with work waiting, running, ready, and while they
  *   fetch: the heap is what it was, while the pool lives; what had not begun is not run;
  *   users that end without a word; maps of the killed run to their end, then go; a user that
- *   lives keeps all of its own meanwhile, and is not forgotten when it is killed later.
+ *   lives keeps all of its own meanwhile, and is not forgotten when it is killed later; the
+ *   supervisor killed while it clears up.
  *
  * Seen to fail with these lines broken: the call of mpx__guests_look(); the one of
  * mpx__job_stop() in drop_abandoned(); guests never set; guests set to false always; the
- * look at who is dead left out.
+ * look at who is dead left out; the one in mpx__job_orphan_all(), too.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -37,7 +38,8 @@ struct visit {
 	mpx_pool *pool;
 	struct gate *gate;
 	int kind;
-	bool held; /* its tasks wait at the gate */
+	bool held;     /* its tasks wait at the gate */
+	size_t window; /* 0: 8 */
 	atomic_int fetched;
 	atomic_bool go_on, there;
 };
@@ -87,7 +89,8 @@ static mpx_imap *endless_imap(const struct visit *v, unsigned *next, const mpx_t
 static int visit(void *arg)
 {
 	struct visit *v = arg;
-	const mpx_task_options *o = MPX_TASK(.window = 8, .chunksize = v->kind < 2 ? 2 : 1);
+	const mpx_task_options *o =
+		MPX_TASK(.window = v->window ? v->window : 8, .chunksize = v->kind < 2 ? 2 : 1);
 	unsigned next = 0, y;
 	mpx_imap *it = v->held ? gated_imap(v, o) : endless_imap(v, &next, o);
 	child_check(it);
@@ -282,12 +285,53 @@ static void test_the_living_keep_theirs(void **state)
 	mpx_free(v);
 }
 
+static int parent_of(const void *in, void *out)
+{
+	(void)in;
+	*(pid_t *)out = getppid();
+	return 0;
+}
+
+/* The supervisor itself is killed, in the middle of so many: the pool is broken, and nothing
+ * of it is left when it is freed. */
+static void test_supervisor_killed_at_it(void **state)
+{
+	(void)state;
+	enum { WINDOW = 4000 };
+	struct visit *v = mpx_calloc(1, sizeof *v);
+	assert_non_null(v);
+	for (size_t round = 0; round < 3; round++) {
+		struct gate *g = gate_new();
+		unsigned x = 3, y;
+		pid_t supervisor = 0;
+		mpx_pool *pool = pool_of(1);
+		assert_ok(mpx_pool_map_sized(pool, parent_of, NULL, 0, &supervisor,
+					     sizeof supervisor, 1, NULL));
+		*v = (struct visit){
+			.pool = pool, .gate = g, .kind = 2, .held = true, .window = WINDOW};
+		mpx_process *p = start(visit, v);
+		assert_soon(atomic_load(&v->there));
+		size_t blocks = heap_blocks();
+		assert_true(blocks > WINDOW);
+		kill_it(p);
+		double end = now() + SOON;
+		while (heap_blocks() > blocks - 10 - 1000 * round && now() < end)
+			;
+		assert_int_equal(kill(supervisor, SIGKILL), 0);
+		assert_true(now() < end);
+		assert_fails(mpx_pool_apply(pool, square, &x, &y), EOWNERDEAD);
+		mpx_pool_free(pool);
+		mpx_free(g);
+	}
+	mpx_free(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_two_hundred_killed),     mpx_test(test_what_waits_is_not_run),
 		mpx_test(test_ended_without_free),     mpx_test(test_maps_run_to_their_end),
-		mpx_test(test_the_living_keep_theirs),
+		mpx_test(test_the_living_keep_theirs), mpx_test(test_supervisor_killed_at_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
