@@ -5,8 +5,8 @@
  *
  *   64 workers; 100 pools at once; 1000 threads that submit to one pool; tasks that
  *   make pools, three deep, of processes and mixed with threads; a tree of tasks that
- *   submit to their own pool; a map of 10 million items (with a progress bar:
- *   test_progress.c). (gh-89240.)
+ *   submit to their own pool; 100 000 jobs that wait, and are cancelled or freed; a map of 10
+ * million items (with a progress bar: test_progress.c). (gh-89240.)
  *
  * With a sanitizer there is less of it, unless MPX_FAULT_LONG=1 in the environment.
  */
@@ -248,6 +248,48 @@ static void test_tasks_that_submit(void **state)
 	}
 }
 
+/* ---- jobs -------------------------------------------------------------------------------- */
+
+enum way_out { SHUT_DOWN, TERMINATE, FREE_EACH, CANCEL_EACH, WAYS };
+
+/* So many wait: each way out of it is linear, or this would take for ever. */
+static void test_many_jobs_that_wait(void **state)
+{
+	(void)state;
+	unsigned n = full_or(100000, 10000);
+	mpx_result **r = malloc(n * sizeof *r);
+	assert_non_null(r);
+	for (int way = 0; way < WAYS; way++) {
+		struct gate *g = gate_new();
+		mpx_pool *pool = pool_of(1);
+		mpx_result *first = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, NULL);
+		assert_soon(atomic_load(&g->entered) == 1);
+		size_t blocks = heap_blocks();
+		for (unsigned i = 0; i < n; i++)
+			r[i] = mpx_pool_apply_async(pool, square, &i, sizeof i, sizeof i, NULL);
+		assert_non_null(r[n - 1]);
+		if (way == SHUT_DOWN)
+			assert_times_out(mpx_executor_shutdown(pool, true, 0), 0);
+		if (way == TERMINATE)
+			assert_ok(mpx_pool_terminate(pool));
+		if (way == CANCEL_EACH) /* the last ones first */
+			for (unsigned i = n; i-- > 0;)
+				assert_ok(mpx_future_cancel(r[i], false));
+		for (unsigned i = 0; i < n; i++) {
+			assert_true(way == FREE_EACH || mpx_future_cancelled(r[i]));
+			mpx_result_free(r[i]);
+		}
+		atomic_store(&g->open, true);
+		assert_soon(heap_blocks() <= blocks);
+		assert_ok(mpx_pool_close(pool));
+		assert_ok(mpx_pool_join(pool, SOON));
+		mpx_result_free(first);
+		mpx_pool_free(pool);
+		mpx_free(g);
+	}
+	free(r);
+}
+
 /* ---- items ------------------------------------------------------------------------------- */
 
 static void test_ten_million_items(void **state)
@@ -278,10 +320,10 @@ static void test_ten_million_items(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_many_workers),	  mpx_test(test_many_pools),
-		mpx_test(test_many_threads),	  mpx_test(test_many_threads_and_threads),
-		mpx_test(test_pools_in_tasks),	  mpx_test(test_tasks_that_submit),
-		mpx_test(test_ten_million_items),
+		mpx_test(test_many_workers),	    mpx_test(test_many_pools),
+		mpx_test(test_many_threads),	    mpx_test(test_many_threads_and_threads),
+		mpx_test(test_pools_in_tasks),	    mpx_test(test_tasks_that_submit),
+		mpx_test(test_many_jobs_that_wait), mpx_test(test_ten_million_items),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

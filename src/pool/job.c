@@ -42,6 +42,7 @@ static void recover(mpx_pool *pool)
 	pool->pending_last = NULL;
 	for (struct mpx_result *job = pool->pending; job; job = job->next) {
 		job->listed = true;
+		job->prev = pool->pending_last;
 		pool->pending_last = job;
 	}
 	if (noted)
@@ -81,6 +82,15 @@ static void note(mpx_pool *pool, struct mpx_result *job)
 	THEN;
 }
 
+/* Whoever is behind this job, or the end of the list, has that one before it. */
+static void set_prev_of_next(mpx_pool *pool, struct mpx_result *job, struct mpx_result *before)
+{
+	if (job->next)
+		job->next->prev = before;
+	else
+		pool->pending_last = before;
+}
+
 /* Behind all of its priority. */
 static void append_pending(mpx_pool *pool, struct mpx_result *job)
 {
@@ -92,6 +102,7 @@ static void append_pending(mpx_pool *pool, struct mpx_result *job)
 		     j->priority >= job->priority; j = j->next)
 			before = j;
 	}
+	job->prev = before;
 	job->next = before ? before->next : atomic_load(&pool->pending);
 	job->listed = true;
 	THEN;
@@ -100,37 +111,30 @@ static void append_pending(mpx_pool *pool, struct mpx_result *job)
 	else
 		atomic_store(&pool->pending, job);
 	THEN;
-	if (!job->next)
-		pool->pending_last = job;
+	set_prev_of_next(pool, job, job);
 }
 
 static void prepend_pending(mpx_pool *pool, struct mpx_result *job)
 {
+	job->prev = NULL;
 	job->next = atomic_load(&pool->pending);
 	job->listed = true;
 	THEN;
 	atomic_store(&pool->pending, job);
 	THEN;
-	if (!job->next)
-		pool->pending_last = job;
+	set_prev_of_next(pool, job, job);
 }
 
-/* It stands at the front, or near. */
 static void remove_pending(mpx_pool *pool, struct mpx_result *job)
 {
-	struct mpx_result *before = NULL;
-
 	if (!job->listed)
 		return;
-	for (struct mpx_result *j = atomic_load(&pool->pending); j != job; j = j->next)
-		before = j;
-	if (before)
-		before->next = job->next;
+	if (job->prev)
+		job->prev->next = job->next;
 	else
 		atomic_store(&pool->pending, job->next);
 	THEN;
-	if (pool->pending_last == job)
-		pool->pending_last = before;
+	set_prev_of_next(pool, job, job->prev);
 	job->listed = false;
 }
 

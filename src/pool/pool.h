@@ -121,6 +121,7 @@ struct mpx_result {
 	_Atomic uint32_t failed;     /* 0, or 1 + which failure */
 	mpx_failure failure[2];	     /* the other one is being written */
 	struct mpx_result *next;     /* truth: among the pending */
+	struct mpx_result *prev;     /* index */
 	struct mpx_result *all_next; /* truth: among all of the pool */
 	struct mpx_result *all_prev; /* index */
 	_Alignas(64) _Atomic uint64_t chunk[];
