@@ -33,6 +33,7 @@ struct world {
 	mpx_pool *pool;
 	pid_t worker, supervisor;
 	mpx_result *result, *first;
+	mpx_result *around[4]; /* the result, in the list of what waits: two before, two behind */
 	struct gate *gate;
 	bool closed, terminated, made_here;
 	atomic_bool went_on;
@@ -294,6 +295,25 @@ static void make_gated_result(struct world *w)
 	step_check(w->result);
 }
 
+static mpx_result *one_more(struct world *w)
+{
+	unsigned x = 2;
+	mpx_result *r = mpx_pool_apply_async(w->pool, square, &x, sizeof x, sizeof x, NULL);
+	step_check(r);
+	return r;
+}
+
+static void make_crowd(struct world *w)
+{
+	make_gated(w);
+	w->around[0] = one_more(w);
+	w->around[1] = one_more(w);
+	submit_async(w);
+	step_check(w->result);
+	w->around[2] = one_more(w);
+	w->around[3] = one_more(w);
+}
+
 static void cancel_waiting(struct world *w)
 {
 	mpx_future_cancel(w->result, false);
@@ -395,6 +415,22 @@ static void killed_cancelling(struct world *w)
 	mpx_result_free(w->result);
 	mpx_result_free(w->first);
 	survive(w, 0);
+}
+
+/* Who comes next takes out its neighbours, and finds the others where they belong. */
+static void killed_in_a_crowd(struct world *w)
+{
+	unsigned y = 0;
+	step_check(mpx_future_cancel(w->around[2], false) == 0);
+	step_check(mpx_future_cancel(w->around[1], false) == 0);
+	mpx_result_free(w->around[2]);
+	mpx_result_free(w->around[1]);
+	atomic_store(&w->gate->open, true);
+	for (int i = 0; i < 4; i += 3) {
+		step_check(mpx_result_get(w->around[i], &y, STEP_HANG) == 0 && y == 4);
+		mpx_result_free(w->around[i]);
+	}
+	killed_cancelling(w);
 }
 
 static int odd_fails(const void *in, void *out)
@@ -526,6 +562,8 @@ static const struct step steps[] = {
 	 ON(.workers = 1, .n = 3)},
 	{"cancel what waits", make_gated_result, NULL, cancel_waiting, .killed = killed_cancelling,
 	 .after = after_gated, .seconds = 2, ON(.workers = 1, .n = 3)},
+	{"cancel what waits in a crowd", make_crowd, NULL, cancel_waiting,
+	 .killed = killed_in_a_crowd, .after = after_gated, .seconds = 2, ON(.workers = 1, .n = 3)},
 	{"cancel what runs", make_gated_result, NULL, cancel_running, .killed = killed_cancelling,
 	 .after = after_gated, .seconds = 0.5, ON(.workers = 1, .n = 3)},
 	{"imap_next", make, begin_imap, next_imap, .killed = killed, .after = after, .seconds = 3,
