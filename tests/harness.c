@@ -428,6 +428,8 @@ static void first_use(void)
 	assert_int_equal(mpx_process_start(p), 0);
 	assert_int_equal(mpx_process_join(p, MPX_FOREVER), 0);
 	assert_int_equal(mpx_process_free(p), 0);
+	if (getenv("MPX_TRACE")) /* whose descriptor stays */
+		mpx_pool_free(mpx_pool_new(.processes = 1));
 }
 
 /* MPX_TEST_FILTER=test_that runs that test alone; * and ? stand for others. */
