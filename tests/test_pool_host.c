@@ -451,6 +451,7 @@ static int program_small_heap(void)
 {
 	static unsigned in[8 << 20], out[8 << 20]; /* 32 MiB each; the heap has 16 */
 	void **chain = NULL, **block;
+	mpx_pool_statistics s;
 	unsigned y = 0;
 	mpx_pool *pool = mpx_pool_new(.processes = 2);
 	child_check(pool != NULL);
@@ -464,7 +465,9 @@ static int program_small_heap(void)
 	child_check(mpx_pool_map(pool, square, in, out, 100000) == 0);
 	for (unsigned i = 0; i < 100000; i++)
 		child_check(out[i] == i * i);
-	/* Filled to the brim: results are refused, then not any more. */
+	/* Filled to the brim: results are refused, then not any more. (A worker may for a
+	 * moment hold what the map has freed.) */
+	child_soon(mpx_pool_stats(pool, &s) == 0 && s.busy == 0);
 	for (size_t size = 1 << 20; size >= sizeof *chain; size -= (size + 7) / 8)
 		while ((block = mpx_malloc(size))) {
 			*block = chain;
