@@ -3,7 +3,8 @@
  *
  * test_process_descriptors.c - processes and descriptors:
  *
- *   - sentinels in poll(2), one and many; the end of a child that has forked
+ *   - sentinels in poll(2), one and many; the end of a child that has forked; no child is
+ *     alive whose sentinel has told its end; one that closes all descriptors
  *   - a child that execs; what is not inherited, by exec or by siblings
  */
 #define _POSIX_C_SOURCE 200809L
@@ -14,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 static char *program;
 
@@ -50,6 +52,46 @@ static void test_sentinel(void **state)
 		assert_true(readable(mpx_process_sentinel(p), 60000));
 		assert_int_equal(ended(p), 0);
 	}
+	mpx_free(s);
+}
+
+/* Who has seen the sentinel is not told that it lives. */
+static void test_sentinel_then_is_alive(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		mpx_process *p = started(nothing, NULL);
+		assert_true(readable(mpx_process_sentinel(p), 60000));
+		assert_false(mpx_process_is_alive(p));
+		assert_int_equal(ended(p), 0);
+	}
+}
+
+static int close_all_until_go(void *arg)
+{
+	for (int fd = 3; fd < 256; fd++)
+		close(fd);
+	return until_go(arg);
+}
+
+/* Its parent's end of a link says nothing then. */
+static void test_child_closes_everything(void **state)
+{
+	(void)state;
+	struct shared *s = share();
+	mpx_process *p = started(close_all_until_go, s);
+	assert_soon(s->ready);
+	for (int i = 0; i < 100; i++)
+		assert_true(mpx_process_is_alive(p));
+	struct timespec from, to;
+	assert_ok(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from));
+	assert_fails(mpx_process_join(p, 1), ETIMEDOUT);
+	assert_ok(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to));
+	double used = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+	assert_true(used < 0.5); /* it slept */
+	s->go = 1;
+	assert_ok(mpx_process_join(p, 60));
+	assert_int_equal(ended(p), 7);
 	mpx_free(s);
 }
 
@@ -240,6 +282,8 @@ int main(int argc, char **argv)
 	fds_at_start = open_fds();
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_sentinel),
+		mpx_test(test_sentinel_then_is_alive),
+		mpx_test(test_child_closes_everything),
 		mpx_test(test_many_sentinels),
 		mpx_test(test_end_with_a_grandchild),
 		mpx_test(test_exec_in_the_target),

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Nanoseconds from the end of a process's descriptors to its own, at most. */
+enum { MOMENT = 50000000 };
+
 /* This process's children, and all that is in them, under mpx__private_lock. */
 static struct mpx__child *children;
 static void (*at_exit)(void);
@@ -186,7 +189,7 @@ static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool or
 	close_if_open(&b.link[1]);
 	c->link = b.link[0];
 	open_watch(c);
-	c->ended = c->known = false;
+	c->left = c->ended = c->known = false;
 	c->next = children;
 	children = c;
 	return 0;
@@ -206,6 +209,24 @@ int mpx__child_start(struct mpx__child *c, int (*run)(void *arg), void *arg, boo
 	return error;
 }
 
+/* A process closes its descriptors a moment before it has ended: who has seen the sentinel
+ * is not told that it is alive. Once; it may also have closed them and live on. */
+static int reap_soon(struct mpx__child *c)
+{
+	int64_t end;
+	int r = 0;
+
+	if (c->watch >= 0 || c->link < 0 || c->left || !mpx__os_poll_readable(c->link, 0))
+		return 0;
+	end = mpx__os_now() + MOMENT;
+	while (r == 0 && !mpx__passed(end)) {
+		mpx__os_sleep(MOMENT / 100);
+		r = mpx__os_reap(c->pid, c->watch, &c->status);
+	}
+	c->left = r == 0;
+	return r;
+}
+
 /* Under the lock. */
 static bool reap(struct mpx__child *c)
 {
@@ -214,6 +235,8 @@ static bool reap(struct mpx__child *c)
 	if (c->ended)
 		return true;
 	r = mpx__os_reap(c->pid, c->watch, &c->status);
+	if (r == 0)
+		r = reap_soon(c);
 	if (r == 0)
 		return false;
 	/* If somebody else's wait took the status, the child may have left it. */
@@ -247,7 +270,8 @@ int mpx__child_wait(struct mpx__child *c, int64_t deadline)
 		if (c->watch >= 0)
 			mpx__os_poll_readable(c->watch, deadline);
 		else
-			mpx__os_poll_readable(c->link, mpx__slice_end(&slice, deadline));
+			mpx__os_poll_readable(c->left ? -1 : c->link,
+					      mpx__slice_end(&slice, deadline));
 	}
 }
 
