@@ -7,12 +7,13 @@
  *   200 users of all kinds of imap killed, with work waiting, running, ready, and while they
  *   fetch: the heap is what it was, while the pool lives; what had not begun is not run;
  *   users that end without a word; maps of the killed run to their end, then go; a user that
- *   lives keeps all of its own meanwhile, and is not forgotten when it is killed later; the
- *   supervisor killed while it clears up.
+ *   lives keeps all of its own meanwhile, and is not forgotten when it is killed later; a look
+ *   costs as much as there are users, not jobs; the supervisor killed while it clears up.
  *
  * Seen to fail with these lines broken: the call of mpx__guests_look(); the one of
  * mpx__job_stop() in drop_abandoned(); guests never set; guests set to false always; the
- * look at who is dead left out; the one in mpx__job_orphan_all(), too.
+ * look at who is dead left out; the one in mpx__job_orphan_all(), too;
+ * what is_dead() found forgotten.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -292,6 +293,64 @@ static int parent_of(const void *in, void *out)
 	return 0;
 }
 
+static pid_t supervisor_of(mpx_pool *pool)
+{
+	pid_t pid = 0;
+	assert_ok(mpx_pool_map_sized(pool, parent_of, NULL, 0, &pid, sizeof pid, 1, NULL));
+	return pid;
+}
+
+/* Reads and writes that a process has done, as system calls; -1: the system does not tell. */
+static long calls_of(pid_t pid)
+{
+	char name[64];
+	long reads = -1, writes = -1;
+	snprintf(name, sizeof name, "/proc/%ld/io", (long)pid);
+	FILE *f = fopen(name, "r");
+	if (!f)
+		return -1;
+	if (fscanf(f, "rchar: %*s wchar: %*s syscr: %ld syscw: %ld", &reads, &writes) != 2)
+		reads = -1;
+	fclose(f);
+	return reads < 0 ? -1 : reads + writes;
+}
+
+/* With the pool's lock held it looks at each user once, not at each of thousands of jobs. */
+static void test_a_look_is_short(void **state)
+{
+	(void)state;
+	enum { WINDOW = 4000 };
+	struct visit *v = mpx_calloc(2, sizeof *v);
+	struct gate *g = gate_new();
+	mpx_pool *pool = pool_of(1);
+	assert_non_null(v);
+	pid_t supervisor = supervisor_of(pool);
+	if (calls_of(supervisor) < 0)
+		print_message("system calls cannot be counted here: only that it ends\n");
+	size_t before = idle_blocks(pool);
+	/* Those who came first are looked at last. */
+	v[0] = (struct visit){.pool = pool, .gate = g, .kind = 2, .held = true};
+	mpx_process *few = start(visit, &v[0]);
+	assert_soon(atomic_load(&v[0].there));
+	assert_true(heap_blocks() >= before + 8);
+	v[1] = (struct visit){
+		.pool = pool, .gate = g, .kind = 2, .held = true, .window = WINDOW};
+	mpx_process *many = start(visit, &v[1]);
+	assert_soon(atomic_load(&v[1].there));
+	size_t both = heap_blocks();
+	assert_true(both > WINDOW);
+	long calls = calls_of(supervisor);
+	kill_it(few);
+	assert_soon(heap_blocks() <= both - 7);
+	assert_true(calls_of(supervisor) - calls < WINDOW / 4);
+	kill_it(many);
+	atomic_store(&g->open, true);
+	assert_soon(heap_blocks() == before);
+	mpx_pool_free(pool);
+	mpx_free(g);
+	mpx_free(v);
+}
+
 /* The supervisor itself is killed, in the middle of so many: the pool is broken, and nothing
  * of it is left when it is freed. */
 static void test_supervisor_killed_at_it(void **state)
@@ -303,10 +362,8 @@ static void test_supervisor_killed_at_it(void **state)
 	for (size_t round = 0; round < 3; round++) {
 		struct gate *g = gate_new();
 		unsigned x = 3, y;
-		pid_t supervisor = 0;
 		mpx_pool *pool = pool_of(1);
-		assert_ok(mpx_pool_map_sized(pool, parent_of, NULL, 0, &supervisor,
-					     sizeof supervisor, 1, NULL));
+		pid_t supervisor = supervisor_of(pool);
 		*v = (struct visit){
 			.pool = pool, .gate = g, .kind = 2, .held = true, .window = WINDOW};
 		mpx_process *p = start(visit, v);
@@ -331,7 +388,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_two_hundred_killed),     mpx_test(test_what_waits_is_not_run),
 		mpx_test(test_ended_without_free),     mpx_test(test_maps_run_to_their_end),
-		mpx_test(test_the_living_keep_theirs), mpx_test(test_supervisor_killed_at_it),
+		mpx_test(test_the_living_keep_theirs), mpx_test(test_a_look_is_short),
+		mpx_test(test_supervisor_killed_at_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

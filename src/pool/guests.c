@@ -30,9 +30,27 @@ static bool has_guest(const mpx_pool *pool, const struct mpx_result *job)
 	return job->waiter && job->waiter != pool->creator && !job->detached;
 }
 
+/* To look whether a process lives takes many microseconds, and it may wait for thousands of
+ * jobs: so what was found is remembered while a look lasts. */
+struct found {
+	uint32_t id;
+	bool dead;
+};
+
+enum { FOUND = 64 };
+
+static bool is_dead(struct found *found, uint32_t id)
+{
+	found += id % FOUND;
+	if (found->id != id)
+		*found = (struct found){id, mpx__peer_dead(id)};
+	return found->dead;
+}
+
 /* True: there are some whose process is alive. */
 static bool drop_abandoned(mpx_pool *pool)
 {
+	struct found found[FOUND] = {{0}};
 	struct mpx_result *next;
 	bool alive = false;
 
@@ -40,7 +58,7 @@ static bool drop_abandoned(mpx_pool *pool)
 		next = job->all_next;
 		if (!has_guest(pool, job))
 			continue;
-		if (!mpx__peer_dead(job->waiter)) {
+		if (!is_dead(found, job->waiter)) {
 			alive = true;
 			continue;
 		}
