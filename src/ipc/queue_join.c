@@ -136,10 +136,12 @@ static bool all_even(mpx_queue *q, bool look_who_died, bool *dead)
 
 		if (!open_of(e))
 			continue;
-		if (look_who_died && mpx__peer_dead(holder_of(taken)))
-			*dead = true;
-		else
+		if (!look_who_died || !mpx__peer_dead(holder_of(taken)))
 			even = false;
+		else if (atomic_load(&e->taken) != taken)
+			even = false; /* somebody else's by now: look again */
+		else if (open_of(e)) /* not one that finished, and then ended */
+			*dead = true;
 	}
 	return even;
 }

@@ -163,6 +163,14 @@ static int guard(mpx_condition *c, int64_t deadline)
 	return mpx__guard(&c->guard, deadline, recover, c);
 }
 
+/* Under the guard: is a process that left p in this state dead? Not one that went on from
+ * there, by itself, and then ended: so look at the state once more. */
+static bool died_in(const struct place *p, uint32_t state)
+{
+	return atomic_load(&p->state) == state && mpx__peer_dead(atomic_load(&p->peer)) &&
+	       atomic_load(&p->state) == state;
+}
+
 /* Frees the places of the dead; their notices go to the living. */
 static void look_who_died(mpx_condition *c, bool waiting_too)
 {
@@ -171,11 +179,9 @@ static void look_who_died(mpx_condition *c, bool waiting_too)
 	if (guard(c, 0) != 0)
 		return; /* somebody else is at it */
 	for (struct place *p = next_place(c, &in, NULL); p; p = next_place(c, &in, p)) {
-		uint32_t state = atomic_load(&p->state);
-
-		if (state == NOTIFIED && mpx__peer_dead(atomic_load(&p->peer)))
+		if (died_in(p, NOTIFIED))
 			hand_on(c, p);
-		else if (waiting_too && state == WAITING && mpx__peer_dead(atomic_load(&p->peer)))
+		else if (waiting_too && died_in(p, WAITING))
 			atomic_store(&p->state, FREE);
 	}
 	mpx__guard_release(&c->guard);
