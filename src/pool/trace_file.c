@@ -77,7 +77,8 @@ static bool write_head(int fd, const char *path)
 {
 	char first[128];
 	int n = snprintf(first, sizeof first,
-			 "[\n{\"name\":\"libmpx\",\"ph\":\"M\",\"pid\":%d,\"args\":{}}",
+			 "[\n{\"name\":\"process_labels\",\"ph\":\"M\",\"pid\":%d,"
+			 "\"args\":{\"labels\":\"libmpx\"}}",
 			 (int)getpid());
 
 	if (is_page(path))
