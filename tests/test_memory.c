@@ -7,7 +7,7 @@
  *     that was used before, malloc(0)
  *   - sizes that are too large; a heap that is full (MPX_HEAP_SIZE)
  *   - free: NULL, errno, twice, inside of a block, what is no block
- *   - memory is given back
+ *   - memory is given back, and kept if it is wanted again and again
  *
  * test_memory_family.c: several processes, and processes that are killed.
  */
@@ -16,6 +16,7 @@
 #include "blocks.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)
@@ -271,6 +272,35 @@ static void test_free_of_what_is_no_block(void **state)
 	mpx_free(block);
 }
 
+static long faults(void)
+{
+	struct rusage usage;
+	assert_ok(getrusage(RUSAGE_SELF, &usage));
+	return usage.ru_minflt;
+}
+
+/* More than what is kept at first: but it need not be provided anew each time. */
+static void test_wanted_again_is_kept(void **state)
+{
+	(void)state;
+	enum { ROUNDS = 12 };
+	const size_t size = 24 * MIB;
+	long first = 0, last = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		long before = faults();
+		char *p = mpx_malloc(size);
+		assert_non_null(p);
+		memset(p, round, size);
+		mpx_free(p);
+		last = faults() - before;
+		if (round == 0)
+			first = last;
+	}
+	if (last >= 100)
+		fail_msg("%ld page faults in the first round, %ld in the last", first, last);
+	assert_true(stats_now().kept >= size);
+}
+
 static void test_memory_is_given_back(void **state)
 {
 	(void)state;
@@ -402,6 +432,7 @@ int main(int argc, char **argv)
 		mpx_test(test_too_large),
 		mpx_test(test_bad_frees),
 		mpx_test(test_free_of_what_is_no_block),
+		mpx_test(test_wanted_again_is_kept),
 		mpx_test(test_memory_is_given_back),
 		mpx_test(test_full_heap),
 		mpx_test(test_odd_heap_sizes),

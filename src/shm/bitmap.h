@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline bool bit_test(const uint64_t *map, uint32_t bit)
 {
@@ -33,6 +34,12 @@ static inline uint32_t bit_find(const uint64_t *map, uint32_t from, uint32_t end
 static inline void bit_fill(uint64_t *map, uint32_t from, uint32_t n, bool value)
 {
 	while (n > 0) {
+		if (from % 64 == 0 && n >= 64) {
+			memset(&map[from / 64], value ? 0xff : 0, n / 64 * sizeof *map);
+			from += n / 64 * 64;
+			n %= 64;
+			continue;
+		}
 		uint32_t in_word = 64 - from % 64 < n ? 64 - from % 64 : n;
 		uint64_t mask = (in_word == 64 ? ~UINT64_C(0) : (UINT64_C(1) << in_word) - 1)
 				<< from % 64;

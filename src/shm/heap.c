@@ -78,6 +78,7 @@ void mpx__heap_init(struct mpx__heap *h, char *begin, char *end)
 	h->base = begin;
 	h->pages = (uint32_t)pages;
 	h->size = pages * MPX__PAGE;
+	h->spare = MPX__SPARE_LEAST;
 }
 
 /* --- the index of slabs with room ------------------------------------------------ */

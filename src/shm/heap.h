@@ -49,6 +49,9 @@ struct mpx__heap {
 	uint64_t used_pages;		     /* index */
 	uint64_t dirty_pages;		     /* index */
 	uint64_t serial;		     /* of the last allocation; only grows */
+	uint32_t spare;			     /* so many dirty pages are kept */
+	uint32_t purged;		     /* pages given back, and not wanted since */
+	uint32_t missed;		     /* of those given back, wanted again */
 	bool keeps;			     /* the system takes no pages back */
 	uint32_t partial[MPX__HEAP_CLASSES]; /* index: first slab with room + 1 */
 };

@@ -11,6 +11,21 @@
 
 /* --- the index ---------------------------------------------------------------------- */
 
+/* So many pages are taken that the system has to provide. */
+static void learn(uint32_t fresh)
+{
+	struct mpx__heap *h = heap();
+	uint32_t missed = fresh < h->purged ? fresh : h->purged;
+
+	h->purged -= missed;
+	h->missed += missed;
+	if (h->missed < h->spare)
+		return;
+	h->missed = 0;
+	if (h->spare < MPX__SPARE_MOST)
+		h->spare *= 2;
+}
+
 static void index_take(uint32_t page, uint32_t n)
 {
 	uint32_t dirty = bit_count(heap()->dirty, page, n);
@@ -19,6 +34,8 @@ static void index_take(uint32_t page, uint32_t n)
 	bit_fill(heap()->dirty, page, n, false);
 	heap()->dirty_pages -= dirty;
 	heap()->used_pages += n;
+	if (heap()->purged)
+		learn(n - dirty);
 }
 
 static void index_give(uint32_t page, uint32_t n)
@@ -41,6 +58,7 @@ void mpx__pages_rebuild(void)
 	h->dirty_pages = h->top;
 	h->used_pages = 0;
 	h->lowest = 0;
+	h->purged = h->missed = 0;
 	while (page < h->top) {
 		uint64_t head = atomic_load(&h->head[page]);
 
@@ -63,6 +81,7 @@ void mpx__pages_purge(void)
 		}
 		bit_fill(h->dirty, page, end - page, false);
 		h->dirty_pages -= end - page;
+		h->purged += end - page;
 	}
 }
 

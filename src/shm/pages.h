@@ -57,13 +57,16 @@ void mpx__run_end(uint32_t page);
 /* Gives all free pages back to the system. */
 void mpx__pages_purge(void);
 
-/* 16 MiB, or a quarter of what is in use, are kept for the next who asks. */
+/* What is kept for the next who asks: a quarter of what is in use, and at least 16 MiB; up
+ * to 64 MiB if pages that were given back keep being wanted again. */
+enum { MPX__SPARE_LEAST = 4096, MPX__SPARE_MOST = 16384 };
+
 static inline void purge_if_much(void)
 {
 	struct mpx__heap *h = heap();
 	uint64_t quarter = h->used_pages / 4;
 
-	if (!h->keeps && h->dirty_pages > (quarter > 4096 ? quarter : 4096))
+	if (!h->keeps && h->dirty_pages > (quarter > h->spare ? quarter : h->spare))
 		mpx__pages_purge();
 }
 
