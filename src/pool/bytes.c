@@ -109,19 +109,21 @@ int mpx_task_give(const void *bytes, size_t size)
 	struct mpx__task *task = &mpx__task;
 	struct mpx__slot *slots;
 	struct mpx__bytes *b;
+	size_t item;
 
 	/* A child of the task has a copy of this. */
 	if (!task->job || task->process != mpx__self() || (!bytes && size)) {
 		errno = EINVAL;
 		return -1;
 	}
+	item = (size_t)atomic_load_explicit(&task->w->item, memory_order_relaxed);
 	slots = slots_of(task->w, task->job);
 	b = slots ? copy(bytes, size) : NULL;
 	if (!b)
 		return -1;
-	mpx__bytes_drop(task->job, task->w, task->item);
+	mpx__bytes_drop(task->job, task->w, item);
 	hand_over(task->w, b, task->job);
-	atomic_store_explicit(&slots[task->item].bytes, b, memory_order_release);
+	atomic_store_explicit(&slots[item].bytes, b, memory_order_release);
 	forget(task->w);
 	return 0;
 }

@@ -489,6 +489,7 @@ void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
 		job->aborted = error;
 		THEN;
 		make_ready(pool, job);
+		atomic_store(&job->stopped, 1);
 		free_if_forgotten(pool, job);
 	}
 }

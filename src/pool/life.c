@@ -53,7 +53,7 @@ int mpx__worker_begin(mpx_pool *pool, struct mpx__worker *w, int number)
 	int error;
 
 	mpx__worker_state = NULL;
-	atomic_store(&w->tasks, 0);
+	atomic_store(&w->before, atomic_load(&w->done) + atomic_load(&w->bad));
 	w->born = mpx__os_now();
 	if (pool->pin)
 		mpx__os_pin(number);
@@ -96,8 +96,7 @@ static int64_t growth(struct mpx__worker *w, pid_t pid)
 bool mpx__worker_is_due(mpx_pool *pool, struct mpx__worker *w, int number)
 {
 	return number >= atomic_load_explicit(&pool->workers, memory_order_relaxed) ||
-	       (pool->max_tasks &&
-		atomic_load_explicit(&w->tasks, memory_order_relaxed) >= pool->max_tasks) ||
+	       (pool->max_tasks && mpx__worker_tasks(w) >= pool->max_tasks) ||
 	       (pool->max_age && mpx__os_now() - w->born >= pool->max_age) ||
 	       (pool->max_growth && growth(w, 0) > pool->max_growth);
 }

@@ -138,9 +138,11 @@ struct mpx__worker {
 	 * waits: to die, or for MPX__WARNED, which says that it has got the soft signal, and
 	 * how long it may go on now. */
 	_Atomic uint64_t expires;
-	_Atomic uint64_t tasks; /* run so far */
-	_Atomic uint64_t done;	/* well; of all that had this number, and so is this: */
+	/* Of all that had this number, and so are these: */
+	_Atomic uint64_t done; /* well */
+	_Atomic uint64_t bad;  /* failed */
 	_Atomic uint64_t retried;
+	_Atomic uint64_t before;      /* done or bad when this one began */
 	_Atomic int64_t began;	      /* the item that it is at, or one shortly before */
 	_Atomic uint32_t initialized; /* 1: the initializer went well */
 	_Atomic uint32_t init_error;  /* what it returned otherwise */
@@ -160,6 +162,14 @@ struct mpx__worker {
 	 * no more work. */
 	_Atomic uint32_t condemned;
 };
+
+/* Run so far. */
+static inline uint64_t mpx__worker_tasks(struct mpx__worker *w)
+{
+	return atomic_load_explicit(&w->done, memory_order_relaxed) +
+	       atomic_load_explicit(&w->bad, memory_order_relaxed) -
+	       atomic_load_explicit(&w->before, memory_order_relaxed);
+}
 
 #define MPX__EXPIRED (UINT64_C(1) << 63)
 #define MPX__WARNED UINT64_C(1)
@@ -262,7 +272,6 @@ void mpx__guests_look(mpx_pool *pool, int64_t *look_at);
 /* What the calling thread is running now. */
 struct mpx__task {
 	struct mpx_result *job; /* NULL: nothing */
-	size_t item;
 	unsigned attempt;
 	int worker; /* -1: it is none */
 	struct mpx__worker *w;

@@ -75,7 +75,7 @@ static void look(struct mpx__worker *w, mpx_worker_statistics *s)
 	if (s->activity == MPX_WORKER_NONE)
 		return;
 	s->pid = mpx__peer_pid(atomic_load(&w->id));
-	s->tasks = s->activity == MPX_WORKER_STARTING ? 0 : atomic_load(&w->tasks);
+	s->tasks = s->activity == MPX_WORKER_STARTING ? 0 : mpx__worker_tasks(w);
 	if (s->activity != MPX_WORKER_BUSY)
 		return;
 	age = mpx__os_now() - atomic_load(&w->began);

@@ -14,7 +14,11 @@ const void *mpx_task_context(void)
 
 size_t mpx_task_index(void)
 {
-	return mpx__task.job ? mpx__task.job->base + mpx__task.item : 0;
+	struct mpx__task *task = &mpx__task;
+
+	if (!task->job)
+		return 0;
+	return task->job->base + (size_t)atomic_load_explicit(&task->w->item, memory_order_relaxed);
 }
 
 unsigned mpx_task_attempt(void)

@@ -93,23 +93,45 @@ static bool was_late(struct mpx__worker *w)
 	return true;
 }
 
-static int run_item(struct mpx__worker *w, struct mpx_result *job, size_t item)
+/* Runs items one after another, the first in any case, until one fails or end is reached;
+ * returns where that is. What does not change is kept at hand: an item costs a few stores. */
+static size_t run_row(struct mpx__worker *w, struct mpx_result *job, size_t item, size_t end,
+		      int *failed)
 {
-	int error;
+	mpx_task *fn = job->fn;
+	uintptr_t in = (uintptr_t)job->in + item * job->in_size;
+	uintptr_t out = (uintptr_t)job->out + item * job->out_size;
+	size_t in_size = job->in_size, out_size = job->out_size;
+	uint64_t done = atomic_load_explicit(&w->done, memory_order_relaxed) - item;
+	int64_t timeout = job->timeout;
+	char *said = message;
+	int error = 0;
 
-	message[0] = '\0';
-	if (job->timeout)
-		atomic_store(&w->expires, (uint64_t)(mpx__os_now() + job->timeout) & ~MPX__WARNED);
-	error = job->fn(job->in ? job->in + item * job->in_size : NULL,
-			job->out ? job->out + item * job->out_size : NULL);
-	if (job->timeout && was_late(w)) {
-		error = ETIMEDOUT;
-		if (!message[0])
-			mpx_fail(error, "ran longer than its timeout");
+	for (;;) {
+		atomic_store_explicit(&w->done, done + item, memory_order_relaxed);
+		atomic_store_explicit(&w->item, item, memory_order_relaxed);
+		said[0] = '\0';
+		if (timeout)
+			atomic_store(&w->expires,
+				     (uint64_t)(mpx__os_now() + timeout) & ~MPX__WARNED);
+		THEN;
+		error = fn((const void *)in, (void *)out);
+		THEN;
+		if (timeout && was_late(w)) {
+			error = ETIMEDOUT;
+			if (!said[0])
+				mpx_fail(error, "ran longer than its timeout");
+		}
+		if (error)
+			break;
+		if (++item >= end || is_stopped(job))
+			break;
+		in += in_size;
+		out += out_size;
 	}
-	if (error)
-		mpx__bytes_drop(job, w, item);
-	return error;
+	atomic_store_explicit(&w->done, done + item, memory_order_relaxed);
+	*failed = error;
+	return item;
 }
 
 /* Nobody wants what is left of it. */
@@ -160,6 +182,34 @@ static void stamp(struct stamps *s, struct mpx__worker *w, size_t item)
 	atomic_store_explicit(&w->began, now, memory_order_relaxed);
 }
 
+/* The item has failed with error: tries it again for as long as that helps; or reports it. */
+static void fail_item(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
+		      uint32_t attempts, int error)
+{
+	mpx__bytes_drop(job, w, item);
+	while (error && attempts < job->retries) {
+		atomic_store(&w->attempts, ++attempts);
+		mpx__task.attempt = attempts;
+		mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item, error);
+		if (pool->trace)
+			mpx__trace_error(pool, w, MPX__TRACE_RETRY, item, error, message);
+		if (job->backoff)
+			back_off(pool, job, attempts);
+		if (is_futile(pool, job))
+			break;
+		count(&w->retried, 1);
+		run_row(w, job, item, item + 1, &error);
+		if (error)
+			mpx__bytes_drop(job, w, item);
+	}
+	if (error && pool->trace)
+		mpx__trace_error(pool, w, MPX__TRACE_FAILED, item, error, message);
+	if (error) {
+		report(pool, w, job, item, error);
+		count(&w->bad, 1);
+	}
+}
+
 /* attempts: how often the first of them has failed. */
 static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
 		      size_t end, uint32_t attempts)
@@ -170,36 +220,23 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 	task->job = job;
 	task->w = w;
 	task->process = mpx__self();
-	for (; item < end && !is_over(pool) && !is_stopped(job); item++, attempts = 0) {
+	task->attempt = attempts;
+	while (item < end && !is_over(pool) && !is_stopped(job)) {
 		int error;
 
 		if (item >= stamps.next)
 			stamp(&stamps, w, item);
-		task->item = item;
-		task->attempt = attempts;
-		atomic_store_explicit(&w->attempts, attempts, memory_order_relaxed);
-		THEN;
-		atomic_store_explicit(&w->item, item, memory_order_relaxed);
-		THEN;
-		while ((error = run_item(w, job, item)) && attempts < job->retries) {
-			atomic_store(&w->attempts, ++attempts);
-			task->attempt = attempts;
-			mpx_log(MPX_LOG_DEBUG, "item %zu failed with error %d: once more", item,
-				error);
-			if (pool->trace)
-				mpx__trace_error(pool, w, MPX__TRACE_RETRY, item, error, message);
-			if (job->backoff)
-				back_off(pool, job, attempts);
-			if (is_futile(pool, job))
-				break;
-			count(&w->retried, 1);
-		}
-		if (error && pool->trace)
-			mpx__trace_error(pool, w, MPX__TRACE_FAILED, item, error, message);
+		item = run_row(w, job, item,
+			       attempts		   ? item + 1
+			       : stamps.next < end ? stamps.next
+						   : end,
+			       &error);
 		if (error)
-			report(pool, w, job, item, error);
-		count(&w->done, !error);
-		count(&w->tasks, 1);
+			fail_item(pool, w, job, item++, attempts, error);
+		attempts = 0;
+		task->attempt = 0;
+		atomic_store_explicit(&w->attempts, 0, memory_order_relaxed);
+		THEN;
 	}
 	task->job = NULL;
 }
@@ -359,7 +396,7 @@ void mpx__worker_run(mpx_pool *pool, struct mpx_result *job)
 	if (mpx__pool_lock(pool) == 0) {
 		mpx__job_leave(pool, &w);
 		count(&pool->worker[0].done, w.done);
-		count(&pool->worker[0].tasks, w.tasks);
+		count(&pool->worker[0].bad, w.bad);
 		count(&pool->worker[0].retried, w.retried);
 		mpx__pool_unlock(pool);
 	}
