@@ -57,6 +57,8 @@ static void pass_on(_Atomic uint32_t *word)
 		mpx__os_wake(word, 1);
 }
 
+enum { PAUSE_FIRST = 4, PAUSE_MOST = 128 };
+
 static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
@@ -65,10 +67,15 @@ static int acquire_slowly(_Atomic uint32_t *word, uint32_t me, int64_t deadline)
 	bool look = mpx__passed(deadline); /* is the holder alive? */
 	int result;
 
-	for (int i = 0; i < mpx__spins; i++) {
+	/* Every look takes the line from the holder: so between them the holder gets on, for
+	 * longer each time. Two that contend take turns of many instead of single ones. */
+	for (int i = 0, pause = PAUSE_FIRST; i < 4 * mpx__spins; i += pause) {
+		for (int k = 0; k < pause; k++)
+			mpx__relax();
 		if (take_free(word, me, 0, &result))
 			return result;
-		mpx__relax();
+		if (pause < PAUSE_MOST)
+			pause *= 2;
 	}
 	for (;;) {
 		uint32_t w;
