@@ -91,6 +91,34 @@ static void test_close_at_once(void **state)
 	}
 }
 
+static int tell_pid(const void *in, void *out)
+{
+	(void)in;
+	*(pid_t *)out = getpid();
+	return 0;
+}
+
+/* A worker that has just found nothing to do, and then that the pool is closed, looks again
+ * for what came in between. (Otherwise another one had to be started for it.) */
+static void test_close_right_after_submit(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		mpx_pool *pool = pool_of(1);
+		pid_t first = 0, second = 0;
+		mpx_result *r = mpx_pool_apply_async(pool, tell_pid, NULL, 0, sizeof first, NULL);
+		assert_ok(mpx_result_get(r, &first, SOON));
+		mpx_result_free(r);
+		r = mpx_pool_apply_async(pool, tell_pid, NULL, 0, sizeof second, NULL);
+		assert_non_null(r);
+		assert_ok(mpx_pool_close(pool));
+		assert_ok(mpx_result_get(r, &second, SOON));
+		assert_int_equal(first, second);
+		mpx_result_free(r);
+		mpx_pool_free(pool);
+	}
+}
+
 /* test_pool_worker_lifetime_early_close: workers are replaced after close, too. */
 static void test_close_before_workers_wear_out(void **state)
 {
@@ -384,6 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_close),
 		mpx_test(test_close_at_once),
+		mpx_test(test_close_right_after_submit),
 		mpx_test(test_close_before_workers_wear_out),
 		mpx_test(test_terminate_stubborn_tasks),
 		mpx_test(test_terminate_while_busy),

@@ -353,6 +353,7 @@ int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 {
 	struct mpx__worker *w = &pool->worker[number];
 	struct mpx_result *job;
+	bool open;
 	int error;
 
 	mpx__task.worker = number;
@@ -360,13 +361,13 @@ int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 	if (error)
 		return error;
 	do {
+		open = atomic_load(&pool->state) == MPX__POOL_OPEN; /* or nothing comes after */
 		while ((job = next_job(pool, w))) {
 			work_on(pool, w, job, me);
 			if (supervisor)
 				fflush(stdout);
 		}
-	} while (atomic_load(&pool->state) == MPX__POOL_OPEN &&
-		 !mpx__worker_is_due(pool, w, number) &&
+	} while (open && !mpx__worker_is_due(pool, w, number) &&
 		 wait_for_work(pool, w, number, supervisor));
 	mpx__worker_end(pool);
 	return 0;
