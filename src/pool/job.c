@@ -360,8 +360,8 @@ static void finish_failing(mpx_pool *pool)
 	}
 }
 
-/* The first chunk that nobody has claimed; a worker that died on its way to claim
- * one has left it behind the cursor. */
+/* To the first chunk that nobody runs or has run; a worker that died, or leaves, has left
+ * those behind the cursor that it had claimed. */
 static void rewind_cursor(mpx_pool *pool, struct mpx_result *job)
 {
 	size_t c = job->scanned;
@@ -375,6 +375,12 @@ static void rewind_cursor(mpx_pool *pool, struct mpx_result *job)
 	if (!job->listed)
 		prepend_pending(pool, job);
 	mpx__event_post(&pool->work, true);
+}
+
+void mpx__job_give_back(mpx_pool *pool, struct mpx_result *job)
+{
+	if (!atomic_load(&job->ready))
+		rewind_cursor(pool, job);
 }
 
 /* The item that was running is tried again or has failed; the rest of the chunk is

@@ -144,6 +144,7 @@ struct mpx__worker {
 	_Atomic uint64_t retried;
 	_Atomic uint64_t before;      /* done or bad when this one began */
 	_Atomic int64_t began;	      /* the item that it is at, or one shortly before */
+	_Atomic uint64_t claimed;     /* behind the chunk: those before are its own, a hint */
 	_Atomic uint32_t initialized; /* 1: the initializer went well */
 	_Atomic uint32_t init_error;  /* what it returned otherwise */
 	int64_t born;		      /* when */
@@ -240,6 +241,8 @@ void mpx__job_fail(struct mpx_result *job, struct mpx__worker *w, const mpx_fail
 void mpx__job_join(struct mpx__worker *w, struct mpx_result *job);
 /* A worker has no more to do with its job; or it has died, see below. */
 void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w);
+/* A worker leaves chunks that it had claimed and not begun: they are anybody's. */
+void mpx__job_give_back(mpx_pool *pool, struct mpx_result *job);
 /* What the death of a worker means for its job. how: index and error are filled in.
  * True: the item that was running is tried again. */
 bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mpx_failure *how);

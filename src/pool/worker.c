@@ -163,14 +163,14 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 /* When items begin is noted of each; but while they take less time than it is worth to
  * look at the clock, of one in many. */
 struct stamps {
-	size_t next; /* item */
+	size_t left; /* items until the next */
 	size_t gap;
 	int64_t last;
 };
 
-static void stamp(struct stamps *s, struct mpx__worker *w, size_t item)
+static void stamp(struct stamps *s, struct mpx__worker *w)
 {
-	enum { GAP_MAX = 64, NANOSECONDS = 1000 };
+	enum { GAP_MAX = 256, NANOSECONDS = 1000 };
 	int64_t now = mpx__os_now();
 
 	if (now - s->last >= (int64_t)s->gap * NANOSECONDS)
@@ -178,7 +178,7 @@ static void stamp(struct stamps *s, struct mpx__worker *w, size_t item)
 	else if (s->gap < GAP_MAX)
 		s->gap *= 2;
 	s->last = now;
-	s->next = item + s->gap;
+	s->left = s->gap;
 	atomic_store_explicit(&w->began, now, memory_order_relaxed);
 }
 
@@ -212,27 +212,25 @@ static void fail_item(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 
 /* attempts: how often the first of them has failed. */
 static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t item,
-		      size_t end, uint32_t attempts)
+		      size_t end, uint32_t attempts, struct stamps *stamps)
 {
 	struct mpx__task *task = &mpx__task;
-	struct stamps stamps = {.next = item, .gap = 1};
 
 	task->job = job;
 	task->w = w;
 	task->process = mpx__self();
 	task->attempt = attempts;
 	while (item < end && !is_over(pool) && !is_stopped(job)) {
+		size_t first = item, most;
 		int error;
 
-		if (item >= stamps.next)
-			stamp(&stamps, w, item);
-		item = run_row(w, job, item,
-			       attempts		   ? item + 1
-			       : stamps.next < end ? stamps.next
-						   : end,
-			       &error);
+		if (!stamps->left)
+			stamp(stamps, w);
+		most = attempts ? 1 : stamps->left;
+		item = run_row(w, job, item, end - item < most ? end : item + most, &error);
 		if (error)
 			fail_item(pool, w, job, item++, attempts, error);
+		stamps->left -= item - first;
 		attempts = 0;
 		task->attempt = 0;
 		atomic_store_explicit(&w->attempts, 0, memory_order_relaxed);
@@ -243,7 +241,7 @@ static void run_items(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 
 /* Claims chunk c, if nobody has it, and runs it. */
 static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, size_t c,
-		      uint32_t me)
+		      uint32_t me, struct stamps *stamps)
 {
 	uint64_t word = atomic_load_explicit(&job->chunk[c], memory_order_relaxed);
 	size_t first = c * job->chunksize, end;
@@ -263,7 +261,7 @@ static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 	first += mpx__chunk_from(word);
 	if (pool->trace)
 		mpx__trace_enter(pool, w, job, first, end, mpx__chunk_attempts(word));
-	run_items(pool, w, job, first, end, mpx__chunk_attempts(word));
+	run_items(pool, w, job, first, end, mpx__chunk_attempts(word), stamps);
 	if (pool->trace)
 		mpx__trace_leave(pool, w);
 	THEN;
@@ -271,13 +269,100 @@ static void try_chunk(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *
 			      memory_order_release);
 }
 
+/* Chunks of which a worker has the first claim; anybody may run those that it has not begun. */
+struct claim {
+	size_t next, end;
+	size_t most; /* of them at once */
+	int64_t at;
+};
+
+enum { CLAIM_MOST = 64, CLAIM_SHARES = 4, CLAIM_NANOSECONDS = 10000 };
+
+/* So many more, while that is a small part of what is left: twice as many as the last time
+ * if those took next to no time. */
+static size_t how_many(const mpx_pool *pool, size_t left, struct claim *claim)
+{
+	size_t part = left / CLAIM_SHARES /
+		      (size_t)atomic_load_explicit(&pool->used, memory_order_relaxed);
+	int64_t now;
+
+	if (part <= 1)
+		return 1;
+	now = mpx__os_now();
+	if (now - claim->at >= CLAIM_NANOSECONDS)
+		claim->most = 1;
+	else if (claim->most < CLAIM_MOST)
+		claim->most *= 2;
+	claim->at = now;
+	return part < claim->most ? part : claim->most;
+}
+
+/* What all workers write, they write less often that way. */
+static bool claim_more(const mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job,
+		       struct claim *claim)
+{
+	uint64_t cursor = atomic_load_explicit(&job->cursor, memory_order_relaxed);
+	size_t n;
+
+	if (cursor >= job->chunks)
+		return false;
+	n = how_many(pool, job->chunks - (size_t)cursor, claim);
+	while (!atomic_compare_exchange_weak(&job->cursor, &cursor, cursor + n)) {
+		if (cursor >= job->chunks)
+			return false;
+		if (job->chunks - cursor < n)
+			n = 1;
+	}
+	claim->next = (size_t)cursor;
+	claim->end = (size_t)cursor + n;
+	atomic_store_explicit(&w->claimed, claim->end, memory_order_relaxed);
+	return true;
+}
+
+static bool may_go_on(mpx_pool *pool, struct mpx__worker *w)
+{
+	return !is_over(pool) && !mpx__worker_is_due(pool, w, mpx__task.worker);
+}
+
+/* Nothing is left to claim: runs what others have claimed and not begun, since they may be
+ * at an item that takes long. */
+static void help(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, uint32_t me,
+		 struct stamps *stamps)
+{
+	int used = atomic_load(&pool->used);
+
+	if (job->chunks < (size_t)used * CLAIM_SHARES)
+		return;
+	for (int i = 0; i < used; i++) {
+		struct mpx__worker *other = &pool->worker[i];
+		uint64_t end = atomic_load(&other->claimed), c = atomic_load(&other->chunk) + 1;
+
+		if (other == w || atomic_load(&other->job) != job)
+			continue;
+		for (int n = 0; n < CLAIM_MOST && c < end && c < job->chunks; n++, c++)
+			if (may_go_on(pool, w))
+				try_chunk(pool, w, job, (size_t)c, me, stamps);
+	}
+}
+
 static void work_on(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *job, uint32_t me)
 {
-	uint64_t c;
+	struct stamps stamps = {.gap = 1};
+	struct claim claim = {0};
+	bool more = true;
 
-	while (!is_over(pool) && !mpx__worker_is_due(pool, w, mpx__task.worker) &&
-	       (c = atomic_fetch_add(&job->cursor, 1)) < job->chunks)
-		try_chunk(pool, w, job, (size_t)c, me);
+	while (more && may_go_on(pool, w)) {
+		more = claim.next < claim.end || claim_more(pool, w, job, &claim);
+		if (more)
+			try_chunk(pool, w, job, claim.next++, me, &stamps);
+	}
+	atomic_store_explicit(&w->claimed, 0, memory_order_relaxed);
+	if (!more)
+		help(pool, w, job, me, &stamps);
+	else if (claim.next < claim.end && mpx__pool_lock(pool) == 0) {
+		mpx__job_give_back(pool, job);
+		mpx__pool_unlock(pool);
+	}
 }
 
 /* Leaves the job of before; joins another, or NULL. */
