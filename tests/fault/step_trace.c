@@ -3,7 +3,8 @@
  *
  * step_trace.c - how a victim gets to its instruction: a hardware breakpoint at
  * the last one on its path that does not come too often, and single steps from
- * there (a step takes some 5 to 50 microseconds).
+ * there (a step takes some 5 to 50 microseconds). There are virtual machines whose
+ * breakpoints can be set and never stop anybody: single steps all the way, then.
  */
 #define _GNU_SOURCE
 
@@ -138,17 +139,58 @@ static void wait_for_stop(struct step_victim *v, bool nudging)
 	look(v);
 }
 
+static void end_tracee(pid_t pid)
+{
+	int status;
+	kill(pid, SIGKILL);
+	do
+		while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+			continue;
+	while (WIFSTOPPED(status));
+}
+
 static void set_breakpoint(struct step_victim *v, uint64_t address)
 {
 	ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, u_debugreg[0]), address);
 	ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, u_debugreg[7]), address ? 1 : 0);
 }
 
-static bool has_breakpoints(struct step_victim *v)
+/* A child that comes by begin_here and ends, if a breakpoint there does not stop it. */
+static int come_by(void *arg)
 {
-	return ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, u_debugreg[0]),
-		      address_of(begin_here)) == 0 &&
-	       ptrace(PTRACE_POKEUSER, v->pid, offsetof(struct user, u_debugreg[7]), 1L) == 0;
+	(void)arg;
+	step_become_child();
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+		return 77;
+	raise(SIGSTOP);
+	begin_here();
+	return 0;
+}
+
+static bool try_breakpoint(void)
+{
+	struct step_victim v = {.pid = fork_child(come_by, NULL)};
+	int status;
+	while (waitpid(v.pid, &status, __WALL) < 0 && errno == EINTR)
+		continue;
+	if (!WIFSTOPPED(status))
+		return false;
+	set_breakpoint(&v, address_of(begin_here));
+	ptrace(PTRACE_CONT, v.pid, NULL, NULL);
+	while (waitpid(v.pid, &status, __WALL) < 0 && errno == EINTR)
+		continue;
+	if (!WIFSTOPPED(status))
+		return false;
+	end_tracee(v.pid);
+	return WSTOPSIG(status) == SIGTRAP;
+}
+
+static bool has_breakpoints(void)
+{
+	static int known; /* 1 yes, -1 no */
+	if (!known)
+		known = try_breakpoint() ? 1 : -1;
+	return known > 0;
 }
 
 static void go(struct step_victim *v, int request, bool nudging)
@@ -176,6 +218,23 @@ static bool at_long_copy(const struct step_victim *v)
 	return false;
 }
 
+/* Until it returns there, from a call that makes no processes: so a trap may take the
+ * place of the instruction. */
+static void run_to(struct step_victim *v, uint64_t back, uint64_t stack, bool nudging)
+{
+	uint64_t trap = 0xcc;
+	uint64_t code = (uint64_t)ptrace(PTRACE_PEEKTEXT, v->pid, back, NULL);
+	ptrace(PTRACE_POKETEXT, v->pid, back, (code & ~UINT64_C(0xff)) | trap);
+	do {
+		go(v, PTRACE_CONT, nudging);
+	} while (!v->ended && (v->regs.rip != back + 1 || v->regs.rsp <= stack));
+	ptrace(PTRACE_POKETEXT, v->pid, back, code);
+	if (v->ended)
+		return;
+	v->regs.rip = back;
+	ptrace(PTRACE_SETREGS, v->pid, NULL, &v->regs);
+}
+
 static void step_once(struct step_victim *v)
 {
 	bool nudging = step_now->nudge != NULL;
@@ -184,12 +243,7 @@ static void step_once(struct step_victim *v)
 		return;
 	}
 	uint64_t back = (uint64_t)ptrace(PTRACE_PEEKDATA, v->pid, v->regs.rsp, NULL);
-	uint64_t stack = v->regs.rsp;
-	set_breakpoint(v, back);
-	do
-		go(v, PTRACE_CONT, nudging);
-	while (!v->ended && (v->regs.rip != back || v->regs.rsp <= stack));
-	set_breakpoint(v, 0);
+	run_to(v, back, v->regs.rsp, nudging);
 }
 
 /* Is it about to go to sleep? The text is the same in all of us. */
@@ -229,7 +283,8 @@ void step_start_victim(struct step_victim *v, struct step_order *o)
 	if (step_now->kin != STEP_ALONE)
 		options |= PTRACE_O_TRACEFORK;
 	ptrace(PTRACE_SETOPTIONS, v->pid, NULL, options);
-	if (has_breakpoints(v)) {
+	if (has_breakpoints()) {
+		set_breakpoint(v, address_of(begin_here));
 		go(v, PTRACE_CONT, false);
 		set_breakpoint(v, 0);
 	} else {
@@ -252,16 +307,6 @@ void step_seize(struct step_victim *v, pid_t pid)
 		return;
 	}
 	wait_for_stop(v, false);
-}
-
-static void end_tracee(pid_t pid)
-{
-	int status;
-	kill(pid, SIGKILL);
-	do
-		while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
-			continue;
-	while (WIFSTOPPED(status));
 }
 
 void step_kill_victim(struct step_victim *v)
@@ -329,7 +374,7 @@ void step_to(struct step_victim *v, long n)
 			best_cost = times + 2 + n - m;
 		}
 	}
-	if (best && has_breakpoints(v)) {
+	if (best && has_breakpoints()) {
 		long times = 1;
 		for (long i = 1; i < best; i++)
 			times += step_path[i] == step_path[best];
