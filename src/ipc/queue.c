@@ -81,6 +81,7 @@ mpx_queue *mpx_queue_create(const mpx_queue_options *options)
 	q->serial = mpx__heap_serial(q);
 	q->p.ring = q->p.oldest = ring;
 	atomic_store(&q->c.ring, ring);
+	mpx__queue_look_here(q);
 	return q;
 }
 

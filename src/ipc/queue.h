@@ -67,6 +67,7 @@ struct mpx__queue_producers {
 	uint32_t seen_count;	  /* the consumers' count and bytes of before */
 	uint64_t seen_bytes;
 	uint64_t tail_before;	     /* notes: before the put in progress */
+	uint64_t tail_after;	     /* notes: after it */
 	uint64_t bytes_before;	     /* notes */
 	struct mpx__note message;    /* notes: its block */
 	struct mpx__note fresh_ring; /* notes: to be linked */
@@ -78,14 +79,15 @@ struct mpx__queue_consumers {
 	_Atomic uint32_t count; /* of messages ever taken, modulo 2^32 */
 	_Atomic uint64_t bytes; /* of messages ever taken */
 	_Atomic(struct mpx__ring *) ring;
-	uint64_t head_before;		/* notes: before the get in progress */
-	uint64_t bytes_after;		/* notes: after it */
-	uint64_t taken_before;		/* notes: the consumer's entry before it */
-	uint32_t lost_before;		/* notes */
-	struct mpx__queue_taken *entry; /* notes: that is this one */
-	struct mpx__note message;	/* notes: its block */
-	_Atomic uint32_t pause;		/* hint: eventcount.h */
-	_Atomic uint32_t lost;		/* messages taken by processes whose entries are gone */
+	_Atomic(_Atomic uint64_t *) header; /* of the oldest message, in the ring; a hint */
+	uint64_t head_before;		    /* notes: before the get in progress */
+	uint64_t bytes_after;		    /* notes: after it */
+	uint64_t taken_before;		    /* notes: the consumer's entry before it */
+	uint32_t lost_before;		    /* notes */
+	struct mpx__queue_taken *entry;	    /* notes: that is this one */
+	struct mpx__note message;	    /* notes: its block */
+	_Atomic uint32_t pause;		    /* hint: eventcount.h */
+	_Atomic uint32_t lost;		    /* messages taken by processes whose entries are gone */
 };
 
 struct mpx_queue {
@@ -154,6 +156,8 @@ void mpx__queue_free_left_rings(mpx_queue *q);
 /* Under the consumers' guard: takes all messages before that position, n of them with
  * that many bytes. Afterwards block, if not NULL, is the calling process's. */
 void mpx__queue_take(mpx_queue *q, uint64_t position, uint32_t n, size_t bytes, void *block);
+/* Under the guard: who waits shall look at the head of the ring. */
+void mpx__queue_look_here(mpx_queue *q);
 /* Under the guard: the ring that has the oldest message, if there is one. */
 struct mpx__ring *mpx__queue_oldest_ring(mpx_queue *q, struct mpx__record *record);
 

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 The libmpx authors
  *
  * The producers' side of the queue. Whatever is put, one message or many, is put by one
- * store, of the ring's tail or of the link to a fresh ring; what precedes it is noted
+ * store, of a record's header or of the link to a fresh ring; what precedes it is noted
  * for queue_recover.c.
  */
 #include "ipc/queue.h"
@@ -142,12 +142,13 @@ static const char *message(const struct batch *b, size_t i)
 	return b->size ? b->bytes + i * b->size : NULL;
 }
 
-/* Writes as many as there is room for behind *position; how many. */
-static size_t write_batch(struct mpx__ring *ring, const struct batch *b, uint64_t *position)
+/* Writes as many as there is room for; how many. */
+static size_t write_batch(struct mpx__ring *ring, const struct batch *b, struct mpx__draft *draft)
 {
 	size_t i = 0;
 
-	while (i < b->n && mpx__ring_write(ring, message(b, i), b->size, b->block, position))
+	mpx__ring_begin(ring, draft);
+	while (i < b->n && mpx__ring_write(ring, message(b, i), b->size, b->block, draft))
 		i++;
 	return i;
 }
@@ -158,16 +159,17 @@ static size_t append_to_fresh_ring(mpx_queue *q, const struct batch *b)
 {
 	struct mpx__queue_producers *p = &q->p;
 	struct mpx__ring *last = p->ring;
-	uint64_t tail = mpx__ring_tail(last);
-	struct mpx__ring *ring = mpx__queue_new_ring(NEXT_UNITS, mpx__position_count(tail));
+	uint32_t count = mpx__position_count(mpx__ring_tail(last));
+	struct mpx__ring *ring = mpx__queue_new_ring(NEXT_UNITS, count);
+	struct mpx__draft draft;
 	size_t n;
 
 	if (!ring)
 		return 0;
 	ring->serial = mpx__heap_serial(ring);
-	tail = mpx__ring_tail(ring);
-	n = write_batch(ring, b, &tail);
-	mpx__ring_commit(ring, tail);
+	n = write_batch(ring, b, &draft);
+	mpx__ring_commit(&draft);
+	mpx__ring_set_tail(ring, draft.after);
 	atomic_store_explicit(&p->bytes, p->bytes_before + n * b->size, memory_order_relaxed);
 	mpx__note(&p->fresh_ring, ring);
 	mpx__heap_retag(ring, mpx__self(), mpx__queue_tag(q));
@@ -183,14 +185,17 @@ static size_t append_to_fresh_ring(mpx_queue *q, const struct batch *b)
 static size_t append_to_ring(mpx_queue *q, const struct batch *b)
 {
 	struct mpx__queue_producers *p = &q->p;
-	uint64_t tail = mpx__ring_tail(p->ring);
-	size_t n = write_batch(p->ring, b, &tail);
+	struct mpx__draft draft;
+	size_t n = write_batch(p->ring, b, &draft);
 
 	if (!n)
 		return append_to_fresh_ring(q, b);
+	p->tail_after = draft.after;
 	atomic_store_explicit(&p->bytes, p->bytes_before + n * b->size, memory_order_relaxed);
 	MPX__THEN;
-	mpx__ring_commit(p->ring, tail);
+	mpx__ring_commit(&draft);
+	MPX__THEN;
+	mpx__ring_set_tail(p->ring, draft.after);
 	return n;
 }
 

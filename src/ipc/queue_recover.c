@@ -3,16 +3,16 @@
  *
  * A queue whose user was killed inside. put and get note what they are about to do
  * (queue.h); here is what the next holder of the guard makes of the notes. Whether
- * the dead one's put or get was committed is told by one word, the ring's tail or
- * head or next, and so is what became of the block named in the notes.
+ * the dead one's put or get was committed is told by one word, the header at the ring's
+ * tail or the ring's head or next, and so is what became of the block named in the notes.
  */
 #include "ipc/queue.h"
 
 #include "shm/guard.h"
 #include "sync/eventcount.h"
 
-/* The holder of the producers' guard died. A put is committed once the ring's tail
- * has moved or the fresh ring is linked; before that it never was. */
+/* The holder of the producers' guard died. A put is committed once there is a record at
+ * the ring's tail, which moves then, or the fresh ring is linked; before that it never was. */
 void mpx__queue_recover_producers(void *arg)
 {
 	mpx_queue *q = arg;
@@ -25,17 +25,20 @@ void mpx__queue_recover_producers(void *arg)
 		mpx__free_noted(&p->left_ring, mpx__queue_tag(q));
 	if (fresh && p->ring != fresh && atomic_load(&p->ring->next) == fresh)
 		p->ring = fresh;
+	if (mpx__ring_tail(p->ring) == p->tail_before &&
+	    mpx__ring_has_record(p->ring, p->tail_before))
+		mpx__ring_set_tail(p->ring, p->tail_after);
 	if (fresh && p->ring == fresh) {
 		mpx__forget(&p->fresh_ring);
 		mpx__forget(&p->message);
-	} else if (atomic_load(&p->ring->tail) != p->tail_before) {
+	} else if (mpx__ring_tail(p->ring) != p->tail_before) {
 		mpx__forget(&p->message);
 	} else {
 		atomic_store(&p->bytes, p->bytes_before);
 		mpx__free_noted(&p->message, mpx__queue_tag(q));
 		mpx__free_noted(&p->fresh_ring, mpx__queue_tag(q));
 	}
-	atomic_store(&p->count, mpx__position_count(atomic_load(&p->ring->tail)));
+	atomic_store(&p->count, mpx__position_count(mpx__ring_tail(p->ring)));
 	mpx__event_post(&q->items, true);
 }
 
@@ -58,6 +61,7 @@ void mpx__queue_recover_consumers(void *arg)
 		atomic_store(&c->bytes, c->bytes_after);
 	}
 	c->entry = NULL;
+	mpx__queue_look_here(q);
 	atomic_store(&c->count, mpx__position_count(head));
 	mpx__event_post(&q->space, true);
 }

@@ -68,5 +68,7 @@ fails ring -DPUTS=2 -DNO_NOTE
 fails ring -DPUTS=2 -DNO_SERIAL
 fails ring -DPUTS=2 -DLATE_TAG
 fails ring -DPUTS=2 -DNO_UNDO
+fails ring -DPUTS=2 -DNO_TAIL
+fails ring -DPUTS=2 -DNO_END
 fails ring -DPUTS=2 -DNO_RECOVERY
 exit $failed

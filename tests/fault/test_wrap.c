@@ -29,9 +29,11 @@ static mpx_queue *old_queue(size_t maxsize, size_t bytes)
 	assert_non_null(q);
 	uint64_t at = (uint64_t)(UINT32_MAX - BEFORE + 1) << 32 | (UINT32_MAX - 64 * BEFORE + 1);
 	struct mpx__ring *ring = q->p.ring;
-	ring->seen_head = ring->seen_tail = at;
+	ring->seen_head = at;
 	atomic_store(&ring->head, at);
 	atomic_store(&ring->tail, at);
+	atomic_store(mpx__ring_word(ring, (uint32_t)at), MPX__RECORD_NONE);
+	mpx__queue_look_here(q);
 	q->p.tail_before = q->c.head_before = at;
 	atomic_store(&q->p.count, UINT32_MAX - BEFORE + 1);
 	atomic_store(&q->c.count, UINT32_MAX - BEFORE + 1);

@@ -13,6 +13,9 @@
  *   - no block is freed that is somebody else's, and in the end all are free;
  *   - nobody waits for ever (no invalid end state).
  *
+ * Behind the last record stands a 0; a record is committed when it takes the place of
+ * that, and the tail, which only producers look at, follows.
+ *
  * The guards are lock.pml's, here one step; a sleep of eventcount.h is a condition
  * that is true at the latest when a slice is over. Blocks of the dead are swept at
  * any moment after the death, and used again at once.
@@ -20,7 +23,8 @@
  * What must fail: -DNO_NOTE (nobody knows of the block of who died in between),
  * -DNO_SERIAL (notes that name a block, not an allocation), -DLATE_TAG (the block
  * is the queue's only after the commit), -DNO_UNDO (the next producer does not look at
- * the tail), -DNO_RECOVERY (nobody recovers).
+ * the tail), -DNO_TAIL (nor does it move it behind what was committed), -DNO_END (no 0
+ * behind the record), -DNO_RECOVERY (nobody recovers).
  *
  *     spin -a ring.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m100000
  */
@@ -43,8 +47,10 @@
 #define USER 6	/* who closes and frees */
 
 byte tag[BLOCKS], content[BLOCKS], serial[BLOCKS];
-byte ring[ROOM];
-byte head, tail; /* counts; the truth */
+#define PLACES (ROOM + 1)
+byte ring[PLACES]; /* the truth, with */
+byte head, tail;   /* counts */
+#define RECORD(at) (ring[(at) % PLACES] != 0)
 
 /* What each side has under its guard. */
 byte p_guard, p_count, p_before, p_note, p_serial;
@@ -78,6 +84,12 @@ inline free_noted(note, noted)
 inline recover_producers()
 {
 #ifndef NO_RECOVERY
+#ifndef NO_TAIL
+	if
+	:: p_before == tail && RECORD(tail) -> tail = p_before + 1
+	:: else
+	fi;
+#endif
 	if
 #ifdef NO_UNDO
 	:: false
@@ -183,11 +195,13 @@ try:
 		atomic { p_serial = serial[b]; p_note = b };
 #endif
 #ifndef LATE_TAG
-		atomic { assert(tag[b] == me); tag[b] = QUEUE; ring[tail % ROOM] = b };
-#else
-		ring[tail % ROOM] = b;
+		atomic { assert(tag[b] == me); tag[b] = QUEUE };
 #endif
-		tail++; /* commits */
+#ifndef NO_END
+		ring[(tail + 1) % PLACES] = 0;
+#endif
+		ring[tail % PLACES] = b; /* commits */
+		tail = p_before + 1;
 #ifdef LATE_TAG
 		tag[b] = QUEUE;
 #endif
@@ -212,7 +226,7 @@ over:
 /* With the guard: the oldest message, taken. */
 inline take()
 {
-	atomic { b = ring[head % ROOM]; c_before = head };
+	atomic { b = ring[head % PLACES]; c_before = head };
 #ifndef NO_NOTE
 	atomic { c_serial = serial[b]; c_note = b };
 #endif
@@ -244,7 +258,7 @@ again:
 		was_closed = closed;
 		take_c_guard();
 		if
-		:: head != tail ->
+		:: RECORD(head) ->
 			take();
 			c_guard = 0;
 			use();
@@ -257,7 +271,7 @@ again:
 		:: else
 		fi;
 		was_closed = 0;
-		atomic { (p_count != c_count || head != tail || closed); goto again }
+		atomic { (p_count != c_count || RECORD(head) || closed); goto again }
 	} unless {
 		dead[me]
 	}
@@ -328,7 +342,7 @@ active proctype user()
 	take_p_guard();
 	take_c_guard();
 	do
-	:: head != tail -> take(); use()
+	:: RECORD(head) -> take(); use()
 	:: else -> break
 	od;
 	atomic {
