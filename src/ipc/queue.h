@@ -120,16 +120,24 @@ static inline bool mpx__is_queue(const mpx_queue *q)
 	return mpx__object_is(q, sizeof *q, MPX__QUEUE);
 }
 
-/* Can a call go on with these? If so, its deadline; otherwise false, with EINVAL. */
-static inline bool mpx__queue_usable(const mpx_queue *q, const void *buf, size_t size,
-				     double timeout, int64_t *deadline)
+/* Can a call go on with these? Otherwise false, with EINVAL. What time it is nobody has
+ * asked so far. */
+static inline bool mpx__queue_takes(const mpx_queue *q, const void *buf, size_t size,
+				    double timeout)
 {
 	if (!mpx__is_queue(q))
 		return false;
-	if (mpx__deadline(timeout, deadline) == 0 && (buf || !size))
+	if (timeout == timeout && (buf || !size))
 		return true;
 	errno = EINVAL;
 	return false;
+}
+
+/* The same, and the deadline. */
+static inline bool mpx__queue_usable(const mpx_queue *q, const void *buf, size_t size,
+				     double timeout, int64_t *deadline)
+{
+	return mpx__queue_takes(q, buf, size, timeout) && mpx__deadline(timeout, deadline) == 0;
 }
 
 static inline void *mpx__queue_bytes(struct mpx__queue_block *block)
@@ -161,8 +169,37 @@ void mpx__queue_look_here(mpx_queue *q);
 /* Under the guard: the ring that has the oldest message, if there is one. */
 struct mpx__ring *mpx__queue_oldest_ring(mpx_queue *q, struct mpx__record *record);
 
+/* Of the process with that number. Neighbours in the table of peers do not share a cache
+ * line here. */
+static inline struct mpx__queue_taken *mpx__queue_entry(mpx_queue *q, uint32_t slot)
+{
+	enum { STRIDE = 64 };
+
+	slot %= MPX__PEER_SLOTS;
+	return &q->taken[slot % STRIDE * (MPX__PEER_SLOTS / STRIDE) + slot / STRIDE];
+}
+
+/* The caller's entry is that of one that died: how much of it has been done. */
+uint32_t mpx__queue_replace_dead(mpx_queue *q, struct mpx__queue_taken *entry);
+
 /* Under the consumers' guard, before they are taken: the caller will have taken n more. */
-void mpx__queue_count_taken(mpx_queue *q, uint32_t n);
+static inline void mpx__queue_count_taken(mpx_queue *q, uint32_t n)
+{
+	uint32_t me = mpx__self();
+	struct mpx__queue_taken *e = mpx__queue_entry(q, me);
+	uint64_t taken = atomic_load_explicit(&e->taken, memory_order_relaxed);
+	uint32_t count = (uint32_t)taken;
+
+	q->c.taken_before = taken;
+	q->c.lost_before = atomic_load_explicit(&q->c.lost, memory_order_relaxed);
+	MPX__THEN;
+	q->c.entry = e;
+	MPX__THEN;
+	if (taken >> 32 != me)
+		count = mpx__queue_replace_dead(q, e);
+	atomic_store_explicit(&e->taken, (uint64_t)me << 32 | (uint32_t)(count + n),
+			      memory_order_release);
+}
 
 /* The tag of blocks that the queue keeps. */
 static inline uint64_t mpx__queue_tag(mpx_queue *q)

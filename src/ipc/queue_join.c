@@ -16,15 +16,6 @@
 
 #include <errno.h>
 
-/* Neighbours in the table of peers do not share a cache line here. */
-static struct mpx__queue_taken *entry_of(mpx_queue *q, uint32_t slot)
-{
-	enum { STRIDE = 64 };
-
-	slot %= MPX__PEER_SLOTS;
-	return &q->taken[slot % STRIDE * (MPX__PEER_SLOTS / STRIDE) + slot / STRIDE];
-}
-
 static uint32_t holder_of(uint64_t taken)
 {
 	return (uint32_t)(taken >> 32);
@@ -38,26 +29,11 @@ static uint32_t open_of(struct mpx__queue_taken *e)
 	return (uint32_t)atomic_load(&e->taken) - done;
 }
 
-void mpx__queue_count_taken(mpx_queue *q, uint32_t n)
+uint32_t mpx__queue_replace_dead(mpx_queue *q, struct mpx__queue_taken *e)
 {
-	uint32_t me = mpx__self();
-	struct mpx__queue_taken *e = entry_of(q, me);
-	uint64_t taken = atomic_load_explicit(&e->taken, memory_order_relaxed);
-	uint32_t count = (uint32_t)taken;
-
-	q->c.taken_before = taken;
-	q->c.lost_before = atomic_load_explicit(&q->c.lost, memory_order_relaxed);
-	MPX__THEN;
-	q->c.entry = e;
-	MPX__THEN;
-	if (holder_of(taken) != me) {
-		/* Of one that died; its number is ours now. */
-		if (open_of(e))
-			atomic_fetch_add(&q->c.lost, open_of(e));
-		count = atomic_load(&e->done);
-	}
-	atomic_store_explicit(&e->taken, (uint64_t)me << 32 | (uint32_t)(count + n),
-			      memory_order_release);
+	if (open_of(e))
+		atomic_fetch_add(&q->c.lost, open_of(e));
+	return atomic_load(&e->done);
 }
 
 /* One of the entry's messages is done, if it has any. Of the caller's own entry, or under
@@ -96,7 +72,7 @@ static int finish_for_another(mpx_queue *q)
 	if (error)
 		return error;
 	for (uint32_t slot = 1; slot < used && !found; slot++)
-		found = finish_one(q, entry_of(q, slot));
+		found = finish_one(q, mpx__queue_entry(q, slot));
 	found = found || finish_a_lost_one(q);
 	mpx__guard_release(&q->c.guard);
 	return found ? 0 : EOVERFLOW;
@@ -107,7 +83,7 @@ static bool is_mine(mpx_queue *q)
 {
 	uint32_t me = mpx__self();
 
-	return holder_of(atomic_load(&entry_of(q, me)->taken)) == me;
+	return holder_of(atomic_load(&mpx__queue_entry(q, me)->taken)) == me;
 }
 
 int mpx_queue_task_done(mpx_queue *q)
@@ -116,7 +92,9 @@ int mpx_queue_task_done(mpx_queue *q)
 
 	if (!mpx__is_queue(q))
 		return -1;
-	error = is_mine(q) && finish_one(q, entry_of(q, mpx__self())) ? 0 : finish_for_another(q);
+	error = is_mine(q) && finish_one(q, mpx__queue_entry(q, mpx__self()))
+			? 0
+			: finish_for_another(q);
 	if (!error)
 		return 0;
 	errno = error;
@@ -131,7 +109,7 @@ static bool all_even(mpx_queue *q, bool look_who_died, bool *dead)
 
 	*dead = atomic_load(&q->c.lost) != 0;
 	for (uint32_t slot = 1; slot < used && even; slot++) {
-		struct mpx__queue_taken *e = entry_of(q, slot);
+		struct mpx__queue_taken *e = mpx__queue_entry(q, slot);
 		uint64_t taken = atomic_load(&e->taken);
 
 		if (!open_of(e))
@@ -140,7 +118,7 @@ static bool all_even(mpx_queue *q, bool look_who_died, bool *dead)
 			even = false;
 		else if (atomic_load(&e->taken) != taken)
 			even = false; /* somebody else's by now: look again */
-		else if (open_of(e)) /* not one that finished, and then ended */
+		else if (open_of(e))  /* not one that finished, and then ended */
 			*dead = true;
 	}
 	return even;
@@ -164,7 +142,7 @@ static void forget_the_dead(mpx_queue *q)
 		return;
 	atomic_store(&q->c.lost, 0);
 	for (uint32_t slot = 1; slot < used; slot++) {
-		struct mpx__queue_taken *e = entry_of(q, slot);
+		struct mpx__queue_taken *e = mpx__queue_entry(q, slot);
 		uint64_t taken = atomic_load(&e->taken);
 
 		if (open_of(e) && mpx__peer_dead(holder_of(taken)))

@@ -119,12 +119,11 @@ size_t mpx__queue_room(mpx_queue *q, size_t size, size_t n)
 
 /* Under the guard: the same, without a look at what consumers write while there
  * certainly is room for all. */
-static size_t room_now(mpx_queue *q, size_t size, size_t n)
+static inline size_t room_now(mpx_queue *q, size_t size, size_t n)
 {
 	struct mpx__queue_producers *p = &q->p;
 	uint32_t count = atomic_load_explicit(&p->count, memory_order_relaxed) - p->seen_count;
 	uint64_t bytes = atomic_load_explicit(&p->bytes, memory_order_relaxed) - p->seen_bytes;
-
 	bool enough = !q->maxsize || (count < q->maxsize && n <= q->maxsize - count);
 
 	if (q->limit && size)
@@ -181,7 +180,19 @@ static size_t append_to_fresh_ring(mpx_queue *q, const struct batch *b)
 	return n;
 }
 
-/* Under the guard: everything that went in, by one store. How many; 0 with errno. */
+/* Under the guard: the draft is put, by one store. */
+static inline void commit(struct mpx__queue_producers *p, const struct mpx__draft *draft,
+			  size_t bytes)
+{
+	p->tail_after = draft->after;
+	atomic_store_explicit(&p->bytes, p->bytes_before + bytes, memory_order_relaxed);
+	MPX__THEN;
+	mpx__ring_commit(draft);
+	MPX__THEN;
+	mpx__ring_set_tail(p->ring, draft->after);
+}
+
+/* Under the guard: everything that went in, at once. How many; 0 with errno. */
 static size_t append_to_ring(mpx_queue *q, const struct batch *b)
 {
 	struct mpx__queue_producers *p = &q->p;
@@ -190,12 +201,7 @@ static size_t append_to_ring(mpx_queue *q, const struct batch *b)
 
 	if (!n)
 		return append_to_fresh_ring(q, b);
-	p->tail_after = draft.after;
-	atomic_store_explicit(&p->bytes, p->bytes_before + n * b->size, memory_order_relaxed);
-	MPX__THEN;
-	mpx__ring_commit(&draft);
-	MPX__THEN;
-	mpx__ring_set_tail(p->ring, draft.after);
+	commit(p, &draft, n * b->size);
 	return n;
 }
 
@@ -300,13 +306,45 @@ static int put_one(mpx_queue *q, const void *msg, size_t size, int64_t deadline)
 	return error;
 }
 
+/* What nearly all puts are: of a small message, with nobody at the guard and room in the
+ * ring, while nobody polls. False, and nothing has been done, if it is not so. */
+static inline bool put_simply(mpx_queue *q, const void *msg, size_t size)
+{
+	struct mpx__queue_producers *p = &q->p;
+	struct mpx__draft draft;
+	bool done;
+
+	if (size > MPX__RING_INLINE || mpx__word_try(&p->guard) != 0)
+		return false;
+	mpx__ring_begin(p->ring, &draft);
+	done = !atomic_load_explicit(&q->watchers, memory_order_relaxed) &&
+	       !atomic_load_explicit(&q->closed, memory_order_relaxed) && room_now(q, size, 1) &&
+	       mpx__ring_write(p->ring, msg, size, NULL, &draft);
+	if (done) {
+		p->bytes_before = atomic_load_explicit(&p->bytes, memory_order_relaxed);
+		MPX__THEN;
+		p->tail_before = mpx__ring_tail(p->ring);
+		MPX__THEN;
+		commit(p, &draft, size);
+		atomic_store_explicit(&p->count, mpx__position_count(draft.after),
+				      memory_order_release);
+	}
+	mpx__guard_release(&p->guard);
+	if (done)
+		mpx__event_post_unguarded(&q->items, false);
+	return done;
+}
+
 int mpx_queue_put(mpx_queue *q, const void *msg, size_t size, double timeout)
 {
 	int64_t deadline;
 	int error;
 
-	if (!mpx__queue_usable(q, msg, size, timeout, &deadline))
+	if (!mpx__queue_takes(q, msg, size, timeout))
 		return -1;
+	if (put_simply(q, msg, size))
+		return 0;
+	mpx__deadline(timeout, &deadline);
 	error = put_one(q, msg, size, deadline);
 	return error ? fail(error) : 0;
 }
