@@ -58,7 +58,7 @@ struct mpx__queue_taken {
 };
 
 struct mpx__queue_producers {
-	_Alignas(64) _Atomic uint32_t guard;
+	_Alignas(64) struct mpx__word guard;
 	_Atomic uint32_t count;	  /* of messages ever put, modulo 2^32 */
 	_Atomic uint64_t bytes;	  /* of messages ever put */
 	struct mpx__ring *ring;	  /* the last */
@@ -75,7 +75,7 @@ struct mpx__queue_producers {
 };
 
 struct mpx__queue_consumers {
-	_Alignas(64) _Atomic uint32_t guard;
+	_Alignas(64) struct mpx__word guard;
 	_Atomic uint32_t count; /* of messages ever taken, modulo 2^32 */
 	_Atomic uint64_t bytes; /* of messages ever taken */
 	_Atomic(struct mpx__ring *) ring;

@@ -234,7 +234,7 @@ static bool settled_early(mpx_queue *q)
 static inline void tell_others(mpx_queue *q, size_t taken)
 {
 	if (q->maxsize || q->limit)
-		mpx__event_post_unguarded(&q->space, taken > 1 || q->limit);
+		mpx__event_post(&q->space, taken > 1 || q->limit);
 	if (atomic_load_explicit(&q->watchers, memory_order_relaxed) && !mpx__queue_count(q))
 		mpx__queue_settle(q);
 }

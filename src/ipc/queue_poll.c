@@ -161,7 +161,7 @@ static void look_again(mpx_queue *q, struct armed a)
 
 	if (a.fd < 0)
 		return;
-	if (atomic_load(&q->p.guard) & MPX__OWNER) /* P2 */
+	if (mpx__word_owner(&q->p.guard)) /* P2 */
 		inside = !pass_guard(q);
 	if (inside || mpx__queue_count(q) || atomic_load(&q->closed))
 		mpx__os_bell_ring(a.address, a.fd);

@@ -273,7 +273,7 @@ static int put(mpx_queue *q, const struct batch *b, int64_t deadline, size_t *n)
 			error = append(q, &fits, n);
 		mpx__guard_release(&q->p.guard);
 		if (!error)
-			mpx__event_post_unguarded(&q->items, *n > 1);
+			mpx__event_post(&q->items, *n > 1);
 		if (error != ETIMEDOUT)
 			return error;
 		mpx__queue_catch_up(q);
@@ -331,7 +331,7 @@ static inline bool put_simply(mpx_queue *q, const void *msg, size_t size)
 	}
 	mpx__guard_release(&p->guard);
 	if (done)
-		mpx__event_post_unguarded(&q->items, false);
+		mpx__event_post(&q->items, false);
 	return done;
 }
 
@@ -427,7 +427,7 @@ int mpx_queue_commit(mpx_queue *q, void *msg)
 	mpx__guard_release(&q->p.guard);
 	if (error)
 		return fail(error);
-	mpx__event_post_unguarded(&q->items, false);
+	mpx__event_post(&q->items, false);
 	return 0;
 }
 

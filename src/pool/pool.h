@@ -198,7 +198,7 @@ struct mpx_pool {
 	bool break_on_death;
 	mpx_backend backend;
 	struct mpx__trace *trace;	    /* behind the workers; NULL: nobody asked for it */
-	_Alignas(64) _Atomic uint32_t lock; /* guards the lists, and all that says so */
+	_Alignas(64) struct mpx__word lock; /* guards the lists, and all that says so */
 	_Atomic uint32_t state;		    /* under the lock; only grows */
 	_Atomic int workers;		    /* under the lock; so many are wanted */
 	_Atomic int used;		    /* no worker from here on was ever begun; only grows */

@@ -15,6 +15,7 @@
 
 #include "shm/heap.h"
 #include "shm/peers.h"
+#include "shm/word.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,7 +25,7 @@
 struct mpx__family {
 	size_t size;			    /* of the mapping; constant */
 	_Alignas(64) _Atomic uint32_t done; /* eventcount: a result of some pool is ready */
-	_Atomic uint32_t trace_lock;	    /* the next two, and trace_path: pool/trace_file.c */
+	struct mpx__word trace_lock;	    /* the next two, and trace_path: pool/trace_file.c */
 	_Atomic uint32_t trace_state;
 	_Atomic uint32_t trace_pools; /* so far */
 	char trace_path[1024];

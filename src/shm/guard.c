@@ -11,7 +11,7 @@
 /* How long even who does not want to wait waits for a guard, in nanoseconds. */
 enum { PATIENCE = 20000000, SECOND = 1000000000 };
 
-int mpx__guard_slowly(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg),
+int mpx__guard_slowly(struct mpx__word *guard, int64_t deadline, void (*recover)(void *arg),
 		      void *arg)
 {
 	int error;
@@ -29,9 +29,9 @@ int mpx__guard_slowly(_Atomic uint32_t *guard, int64_t deadline, void (*recover)
 	return 0;
 }
 
-bool mpx__guard_is_dead(_Atomic uint32_t *guard)
+bool mpx__guard_is_dead(struct mpx__word *guard)
 {
-	uint32_t holder = atomic_load(guard) & MPX__OWNER;
+	uint32_t holder = mpx__word_owner(guard);
 
 	return holder && holder != mpx__self() && mpx__peer_dead(holder);
 }

@@ -27,11 +27,11 @@
  * is stopped inside can make it pass. */
 #define MPX__SOON INT64_C(-1)
 
-int mpx__guard_slowly(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg),
+int mpx__guard_slowly(struct mpx__word *guard, int64_t deadline, void (*recover)(void *arg),
 		      void *arg);
 
 /* 0 or an errno value. Who does not want to wait (deadline 0) waits for that. */
-static inline int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*recover)(void *arg),
+static inline int mpx__guard(struct mpx__word *guard, int64_t deadline, void (*recover)(void *arg),
 			     void *arg)
 {
 	int error = mpx__word_try(guard);
@@ -39,13 +39,13 @@ static inline int mpx__guard(_Atomic uint32_t *guard, int64_t deadline, void (*r
 	return error == EBUSY ? mpx__guard_slowly(guard, deadline, recover, arg) : error;
 }
 
-static inline void mpx__guard_release(_Atomic uint32_t *guard)
+static inline void mpx__guard_release(struct mpx__word *guard)
 {
 	mpx__word_release(guard);
 	mpx__log_tell();
 }
 
 /* Did its holder die, and nobody has taken it since? */
-bool mpx__guard_is_dead(_Atomic uint32_t *guard);
+bool mpx__guard_is_dead(struct mpx__word *guard);
 
 #endif

@@ -23,6 +23,8 @@
 #ifndef MPX_SHM_HEAP_H
 #define MPX_SHM_HEAP_H
 
+#include "shm/word.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,7 +45,7 @@ struct mpx__heap {
 	uint64_t *used;		/* index: a bit per page */
 	uint64_t *dirty;	/* index: free pages that may not be zero */
 	/* Guards those arrays, and all that follows; word.h. */
-	_Alignas(128) _Atomic uint32_t lock;
+	_Alignas(128) struct mpx__word lock;
 	uint32_t top;			     /* truth: pages from here on were never used */
 	uint32_t lowest;		     /* index: no free page below */
 	uint64_t used_pages;		     /* index */

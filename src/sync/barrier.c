@@ -30,7 +30,7 @@ struct mpx_barrier {
 	int (*action)(void *arg);   /* constant */
 	void *arg;		    /* constant */
 	int64_t timeout;	    /* nanoseconds, 0: none; constant */
-	_Atomic uint32_t guard;	    /* of arrived, except to read */
+	struct mpx__word guard;	    /* of arrived, except to read */
 	_Atomic uint32_t change;    /* eventcount: state has changed */
 	_Atomic uint64_t state;	    /* truth; by anybody, at any time */
 	_Atomic int64_t begun;	    /* when the first of a phase arrived; under the guard */

@@ -39,7 +39,7 @@ struct places {
 
 struct mpx_condition {
 	struct mpx__object object;
-	_Atomic uint32_t guard; /* of the places */
+	struct mpx__word guard; /* of the places */
 	mpx_rlock *lock;	/* constant; &own, or the user's */
 	uint64_t ticket;	/* of the last that came */
 	struct mpx__note fresh; /* notes: places to be linked */

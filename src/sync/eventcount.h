@@ -15,7 +15,8 @@
  *     change the condition;              E3
  *     post(e);                           E4: looks at bit 0
  *
- * Either E2 sees E3, or E4 sees E1: both pairs are separated by a full fence. A
+ * Either E2 sees E3, or E4 sees E1: E1 ends with a heavy fence, E4 begins with a light
+ * one (base/fence.h). A
  * sleeper that dies leaves bit 0 set, which costs the next post one system call
  * that finds nobody. A post whose one woken sleeper dies is lost for the others:
  * so every wait ends with a slice (base/deadline.h).
@@ -24,6 +25,7 @@
 #define MPX_SYNC_EVENTCOUNT_H
 
 #include "base/deadline.h"
+#include "base/fence.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,7 +33,10 @@
 
 static inline uint32_t mpx__event_prepare(_Atomic uint32_t *e)
 {
-	return atomic_fetch_or(e, 1) | 1;
+	uint32_t ticket = atomic_fetch_or(e, 1) | 1;
+
+	mpx__fence_heavy();
+	return ticket;
 }
 
 static inline void mpx__event_wait(_Atomic uint32_t *e, uint32_t ticket, int64_t end)
@@ -77,23 +82,10 @@ static inline void mpx__pause_adapt(_Atomic uint32_t *hint, size_t gathered, siz
 
 void mpx__event_post_slowly(_Atomic uint32_t *e, bool all);
 
-/* The same for who has just given back a guard: that was an atomic exchange, which on
- * x86 is a full fence itself. */
-static inline void mpx__event_post_unguarded(_Atomic uint32_t *e, bool all)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	atomic_signal_fence(memory_order_seq_cst);
-#else
-	atomic_thread_fence(memory_order_seq_cst);
-#endif
-	if (atomic_load_explicit(e, memory_order_relaxed) & 1)
-		mpx__event_post_slowly(e, all);
-}
-
 /* Wakes one sleeper, or all. */
 static inline void mpx__event_post(_Atomic uint32_t *e, bool all)
 {
-	atomic_thread_fence(memory_order_seq_cst);
+	mpx__fence_light();
 	if (atomic_load_explicit(e, memory_order_relaxed) & 1)
 		mpx__event_post_slowly(e, all);
 }

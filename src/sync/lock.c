@@ -13,7 +13,7 @@
 
 struct mpx_lock {
 	struct mpx__object object;
-	_Atomic uint32_t word;
+	struct mpx__word word;
 };
 
 static bool is_lock(const mpx_lock *l)
@@ -75,7 +75,7 @@ int mpx_lock_consistent(mpx_lock *l)
 
 bool mpx_lock_locked(mpx_lock *l)
 {
-	return is_lock(l) && atomic_load(&l->word) & MPX__OWNER;
+	return is_lock(l) && mpx__word_owner(&l->word);
 }
 
 void mpx_lock_free(mpx_lock *l)

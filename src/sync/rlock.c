@@ -133,7 +133,7 @@ int mpx_rlock_consistent(mpx_rlock *l)
 
 bool mpx_rlock_locked(mpx_rlock *l)
 {
-	return mpx__is_rlock(l) && atomic_load(&l->word) & MPX__OWNER;
+	return mpx__is_rlock(l) && mpx__word_owner(&l->word);
 }
 
 void mpx_rlock_free(mpx_rlock *l)

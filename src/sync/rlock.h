@@ -15,7 +15,7 @@
 
 struct mpx_rlock {
 	struct mpx__object object; /* MPX__RLOCK */
-	_Atomic uint32_t word;	   /* the holding process */
+	struct mpx__word word;	   /* the holding process */
 	_Atomic uint64_t thread;   /* the holding thread, of all; written by the holder */
 	uint32_t depth;		   /* the holder's own */
 	uint32_t inside;	   /* 1: part of another object, not freed alone; constant */

@@ -28,7 +28,7 @@ struct mpx_semaphore {
 	uint32_t initial;	 /* constant */
 	uint32_t bounded;	 /* constant */
 	uint32_t holders;	 /* entries of held: initial or less; constant */
-	_Atomic uint32_t guard;	 /* of all below, except to read */
+	struct mpx__word guard;	 /* of all below, except to read */
 	_Atomic uint32_t extra;	 /* truth: free units beyond the initial ones */
 	_Atomic uint32_t free;	 /* index */
 	_Atomic uint32_t units;	 /* eventcount: one came back */
@@ -226,7 +226,7 @@ int mpx_semaphore_release(mpx_semaphore *s)
 		errno = error;
 		return -1;
 	}
-	mpx__event_post_unguarded(&s->units, false);
+	mpx__event_post(&s->units, false);
 	return 0;
 }
 

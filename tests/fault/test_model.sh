@@ -52,10 +52,15 @@ holds lock
 holds lock -DKILLS=0
 holds lock -DANYTIME
 holds lock -DGIVES_UP
+holds lock -DGIVES_UP -DKILLS=0
 fails lock -DROBUST
 fails lock -DNO_W1
 fails lock -DNO_W2
 fails lock -DNO_W3
+fails lock -DGIVES_UP -DKILLS=0 -DNO_W4
+fails lock -DKILLS=0 -DNO_W5
+fails lock -DKILLS=0 -DNO_LOOK_AGAIN
+fails lock -DKILLS=0 -DNO_KEEP
 fails lock -DNO_MARK
 fails lock -DNO_LOOK
 fails lock -DNO_EVIDENCE -DANYTIME

@@ -7,12 +7,15 @@
  *   - never two of the living inside;
  *   - acquire says DIED if and only if somebody died inside and nobody has called
  *     consistent since;
- *   - nobody sleeps for ever (no invalid end state). While nobody has died or given
- *     up, that is so without slices: W1, W2 and W3 suffice. Afterwards sleeps end:
+ *   - nobody sleeps for ever (no invalid end state). While nobody has died, that is so
+ *     without slices: W1 to W5 suffice. Afterwards sleeps end:
  *     when nothing else can happen (the default: then somebody must get the lock
  *     before more than SLICES of them have ended), or at any time (-DANYTIME).
  *
  * -DGIVES_UP: one acquire may end with ETIMEDOUT.
+ *
+ * What is stored is seen by all at once here: that a store takes its time is what the
+ * fences are for (base/fence.h).
  *
  * A step is one change of the word or one system call. A load with the compare-
  * exchange that follows is one step: if the word was another one in between, they
@@ -22,7 +25,8 @@
  * What must fail: -DROBUST, glibc's robust mutex: the system marks the word when
  * the holder dies and wakes one, no sleep ends by itself. Killed is then the one that
  * was woken: nobody wakes the next. And ours without a part of it: -DNO_W1, -DNO_W2,
- * -DNO_W3, -DNO_MARK (who takes over leaves DIED alone), -DNO_LOOK (nobody takes
+ * -DNO_W3, -DNO_W4, -DNO_W5, -DNO_LOOK_AGAIN (W1 without the second look), -DNO_KEEP (W2
+ * leaves contended as it is), -DNO_MARK (who takes over leaves DIED alone), -DNO_LOOK (nobody takes
  * over), -DNO_EVIDENCE (takes over from the living), -DNO_SLICE.
  *
  *     spin -a lock.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m100000
@@ -34,7 +38,7 @@
 
 /* The word: holder (0: none), DIED, SLEEPS. Processes are 1, 2 and 3. */
 byte owner;
-bit died, sleeps;
+bit died, sleeps, contended;
 
 bit dead[4], asleep[4];
 byte deaths;
@@ -48,9 +52,9 @@ byte slices;	 /* ended since somebody last got the lock */
 #if defined(ROBUST) || defined(NO_SLICE)
 #define SLICE_ENDS false
 #elif defined(ANYTIME)
-#define SLICE_ENDS (deaths || given_up)
+#define SLICE_ENDS (deaths != 0)
 #else
-#define SLICE_ENDS (timeout && (deaths || given_up))
+#define SLICE_ENDS (timeout && deaths)
 #endif
 #ifdef ANYTIME
 #define COUNT_SLICE skip
@@ -66,6 +70,11 @@ byte slices;	 /* ended since somebody last got the lock */
 #define SET_SLEEPS skip
 #else
 #define SET_SLEEPS sleeps = 1
+#endif
+#ifdef NO_LOOK_AGAIN
+#define STILL_SO true
+#else
+#define STILL_SO (contended && owner == w_owner && died == w_died && sleeps)
 #endif
 #ifdef NO_W2
 #define HAS_SLEPT skip
@@ -110,7 +119,7 @@ inline enter(told)
 proctype process(byte me)
 {
 	byte turns, w_owner;
-	bit w_died, slept, look;
+	bit w_died, slept, look, gives_up;
 
 	{
 		turns = 2;
@@ -125,7 +134,8 @@ fast:
 slow:
 		atomic { /* take_free */
 			if
-			:: !owner -> sleeps = sleeps | slept; enter(died); goto holds
+			:: !owner && !slept -> enter(died); goto holds
+			:: !owner && slept -> sleeps = 1; enter(died); goto keep
 			:: else
 			fi
 		};
@@ -144,17 +154,38 @@ slow:
 wants:
 		if
 #ifdef GIVES_UP
-		:: atomic { !given_up -> given_up = 1; slept = 0; goto fast }
-#endif
 		:: atomic {
-			SET_SLEEPS;
-			HAS_SLEPT;
+			!given_up ->
+			given_up = 1;
+#ifdef NO_W4
+			slept = 0;
+			goto fast
+#else
 			if
-			:: !owner -> goto slow
+			:: slept -> slept = 0; gives_up = 1; contended = 1
+			:: else -> goto fast
+			fi
+#endif
+		}
+#endif
+		:: atomic { contended = 1; HAS_SLEPT }
+		fi;
+		atomic {
+			SET_SLEEPS;
+			if
+			:: !owner && gives_up -> gives_up = 0; goto passes
+			:: !owner && !gives_up -> goto slow
 			:: else -> w_owner = owner; w_died = died
 			fi
-		}
-		fi;
+		};
+		atomic {
+			if
+			:: gives_up && STILL_SO -> gives_up = 0; w_owner = 0; w_died = 0; goto fast
+			:: gives_up && !STILL_SO -> gives_up = 0; w_owner = 0; w_died = 0; goto passes
+			:: !gives_up && STILL_SO
+			:: !gives_up && !STILL_SO -> w_owner = 0; w_died = 0; goto slow
+			fi
+		};
 		atomic { /* FUTEX_WAIT */
 #ifdef NO_W1
 			if
@@ -172,24 +203,52 @@ wants:
 		:: atomic { !asleep[me] -> goto slow }
 		:: atomic { SLICE_ENDS -> asleep[me] = 0; LOOK; COUNT_SLICE; goto slow }
 		fi;
+keep:
+#ifndef NO_KEEP
+		contended = 1;
+#endif
 holds:
 		if
 		:: atomic { died -> died = 0; left_broken = 0 } /* consistent */
 		:: true
 		fi;
-		atomic { /* release */
-			w_died = sleeps; /* kept for the next step */
+		if
+		:: atomic { contended && sleeps -> goto exchanges }
+		:: atomic { contended && !sleeps -> goto clears }
+		:: atomic { !contended -> goto stores }
+		fi;
+passes:
+		atomic { contended = 1; goto wakes };
+clears:
+		contended = 0;
+exchanges:
+		atomic {
 			inside[me] = 0;
 			owner = 0;
 			sleeps = 0;
 #ifdef NO_W3
-			w_died = 0;
+			goto fast
+#else
+			goto wakes
 #endif
+		};
+stores:
+		atomic {
+			inside[me] = 0;
+			owner = 0;
+			sleeps = 0
+		};
+		atomic {
 			if
-			:: !w_died -> goto fast
-			:: else -> w_died = 0
+#ifndef NO_W5
+			:: contended -> skip
+			:: !contended -> goto fast
+#else
+			:: goto fast
+#endif
 			fi
 		};
+wakes:
 		atomic { wake_one(); goto fast }
 	} unless {
 		dead[me]
