@@ -4,6 +4,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,7 +26,8 @@ enum { MAX_ROUNDS = 1000, MAX_CONTENDERS = 64, MAX_RACERS = 256, TOO_LONG = 10 }
 
 static struct {
 	const char *question;
-	const char *who; /* is being measured */
+	const char *who;  /* is being measured */
+	const char *only; /* what is asked for; NULL: all */
 	int rounds;
 	double seconds; /* that one measurement should take */
 	FILE *json;
@@ -211,20 +213,31 @@ void bench_open(int argc, char **argv, const char *question)
 	bench.rounds = 7;
 	bench.seconds = 0.03;
 	sched_getaffinity(0, sizeof bench.processors, &bench.processors);
-	while ((option = getopt(argc, argv, "r:t:o:")) != -1) {
+	while ((option = getopt(argc, argv, "r:t:x:o:")) != -1) {
 		if (option == 'r')
 			bench.rounds = atoi(optarg);
 		else if (option == 't')
 			bench.seconds = atof(optarg) / 1000;
+		else if (option == 'x')
+			bench.only = optarg;
 		else if (option == 'o')
 			bench.json = fopen(optarg, "ae");
 		if (option == '?' || bench.rounds < 1 || bench.rounds > MAX_ROUNDS ||
 		    !(bench.seconds > 0) || (option == 'o' && !bench.json)) {
-			fprintf(stderr, "usage: %s [-r ROUNDS] [-t MILLISECONDS] [-o FILE]\n",
+			fprintf(stderr,
+				"usage: %s [-r ROUNDS] [-t MILLISECONDS] [-x PATTERN] [-o FILE]\n",
 				argv[0]);
 			exit(2);
 		}
 	}
+}
+
+static bool asked_for(const char *series, double x)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "%s %.12g", series, x);
+	return !bench.only || fnmatch(bench.only, text, 0) == 0;
 }
 
 int bench_rounds(void)
@@ -265,7 +278,7 @@ void bench_result(const char *series, double x, const char *who, const char *uni
 {
 	double sorted[MAX_ROUNDS], median, low, high;
 
-	if (count == 0 || isnan(values[0]))
+	if (count == 0 || isnan(values[0]) || !asked_for(series, x))
 		return;
 	memcpy(sorted, values, count * sizeof *values);
 	qsort(sorted, count, sizeof *sorted, compare);
@@ -328,6 +341,8 @@ void bench_compare(const char *series, double x, const struct contender *c, size
 	size_t n[MAX_CONTENDERS];
 
 	bench_check(count <= MAX_CONTENDERS);
+	if (!asked_for(series, x))
+		return;
 	for (size_t i = 0; i < count; i++)
 		n[i] = c[i].run ? calibrate(&c[i]) : 0;
 	for (int round = 0; round < bench.rounds; round++) {

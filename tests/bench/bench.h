@@ -26,7 +26,8 @@
  * median of those is what counts.
  *
  * Every program takes: -r ROUNDS (7), -t MILLISECONDS that one measurement takes about
- * (30), -o FILE for the results, one JSON object a line:
+ * (30), -x PATTERN (the shell's) that "SERIES X" must match, or it is not measured ('*';
+ * such as '1x1 64', 'chunk *'), -o FILE for the results, one JSON object a line:
  *
  *     {"question":"lock","series":"uncontended","x":1,"who":"libmpx","unit":"ns",
  *      "median":6.1,"low":6.0,"high":6.4,"values":[...]}
