@@ -165,11 +165,11 @@ static double run_race(int n, bool apart, void (*body)(int who, void *arg), void
 
 		bench_check(waitpid(pids[who], &status, 0) == pids[who]);
 		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-			end = NAN;
+			end = INFINITY;
 		else
 			bench_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 		begin = fmin(begin, race->racer[who].begin);
-		end = isnan(end) ? NAN : fmax(end, race->racer[who].end);
+		end = fmax(end, race->racer[who].end);
 	}
 	bench_unshare(race, sizeof *race);
 	return end - begin;
@@ -300,19 +300,36 @@ void bench_result(const char *series, double x, const char *who, const char *uni
 	fflush(bench.json);
 }
 
+void bench_note(const char *series, double x, const char *who, const char *note)
+{
+	if (!bench.json || !asked_for(series, x))
+		return;
+	fprintf(bench.json,
+		"{\"question\":\"%s\",\"series\":\"%s\",\"x\":%.12g,\"who\":\"%s\",\"values\":[],"
+		"\"note\":\"%s\"}\n",
+		bench.question, series, x, who, note);
+	fflush(bench.json);
+}
+
 /* Others may be slow, or spin for ever where there are fewer processors than processes;
  * that is not for us. */
-static void give_up(const struct contender *c)
+static void give_up(const char *series, double x, const struct contender *c, double seconds)
 {
-	fprintf(stderr, "%s: %s is left out: it cannot, or took longer than %d s\n", bench.question,
-		c->name, TOO_LONG);
+	char note[64] = "cannot";
+
+	if (!isnan(seconds)) {
+		snprintf(note, sizeof note, "took longer than %d s", TOO_LONG);
+		bench_note(series, x, c->name, note);
+	}
+	fprintf(stderr, "%s %s %.12g: %s is left out: it %s\n", bench.question, series, x, c->name,
+		note);
 	if (strncmp(c->name, "libmpx", 6) == 0)
 		bench.failed = true;
 }
 
 /* How many operations take about as long as a measurement should. On a busy machine one
  * run tells little: what it says is tried. */
-static size_t calibrate(const struct contender *c)
+static size_t calibrate(const char *series, double x, const struct contender *c)
 {
 	double best = INFINITY; /* seconds per operation */
 	size_t n = 16;
@@ -323,8 +340,8 @@ static size_t calibrate(const struct contender *c)
 	for (int tries = 0, agreed = 0; agreed < 2 && tries < 30; tries++) {
 		double wanted, seconds = c->run(n, c->arg);
 
-		if (isnan(seconds)) {
-			give_up(c);
+		if (!isfinite(seconds)) {
+			give_up(series, x, c, seconds);
 			return 0;
 		}
 		best = fmin(best, seconds / (double)n);
@@ -344,7 +361,7 @@ void bench_compare(const char *series, double x, const struct contender *c, size
 	if (!asked_for(series, x))
 		return;
 	for (size_t i = 0; i < count; i++)
-		n[i] = c[i].run ? calibrate(&c[i]) : 0;
+		n[i] = c[i].run ? calibrate(series, x, &c[i]) : 0;
 	for (int round = 0; round < bench.rounds; round++) {
 		for (size_t k = 0; k < count; k++) {
 			size_t i = (k + (size_t)round) % count;
@@ -354,8 +371,8 @@ void bench_compare(const char *series, double x, const struct contender *c, size
 			bench.who = c[i].name;
 			bench_nap(SETTLE);
 			values[i][round] = 1e9 * c[i].run(n[i], c[i].arg) / (double)n[i];
-			if (isnan(values[i][round])) {
-				give_up(&c[i]);
+			if (!isfinite(values[i][round])) {
+				give_up(series, x, &c[i], values[i][round]);
 				n[i] = 0;
 			}
 		}

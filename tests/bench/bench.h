@@ -32,7 +32,8 @@
  *     {"question":"lock","series":"uncontended","x":1,"who":"libmpx","unit":"ns",
  *      "median":6.1,"low":6.0,"high":6.4,"values":[...]}
  *
- * low and high are the quartiles, values has one figure a round.
+ * low and high are the quartiles, values has one figure a round. Who took too long has
+ * "values":[] and a "note" that says so.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -48,7 +49,8 @@ extern "C" {
 
 struct contender {
 	const char *name;
-	double (*run)(size_t n, void *arg); /* seconds for n operations; NAN: cannot */
+	/* Seconds for n operations; NAN: cannot; INFINITY: was ended, for it took too long. */
+	double (*run)(size_t n, void *arg);
 	void *arg;
 	size_t fixed; /* n; 0: as many as take the time of -t */
 };
@@ -65,6 +67,9 @@ void bench_compare(const char *series, double x, const struct contender *c, size
 /* A result that the program found by itself. */
 void bench_result(const char *series, double x, const char *who, const char *unit, double *values,
 		  size_t count);
+
+/* Why there is no result of who: he "took ...". Goes into the file only. */
+void bench_note(const char *series, double x, const char *who, const char *note);
 
 /* The exit status. */
 int bench_close(void);
@@ -94,7 +99,7 @@ void bench_unshare(void *p, size_t size);
 /*
  * body(0, arg) ... body(n - 1, arg), each in a process of its own on a processor of its
  * own (while there are some), begun together. The seconds from the first beginning to
- * the last end; NAN if they took so long that they were ended.
+ * the last end; INFINITY if they took so long that they were ended.
  */
 double bench_race(int n, void (*body)(int who, void *arg), void *arg);
 /* The same, all on one processor. */

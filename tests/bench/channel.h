@@ -99,7 +99,8 @@ static inline uint64_t channel_sum(uint64_t n)
 	}                                                                                          \
 	struct channel /* the semicolon's */
 
-/* Carries n messages of a size; the seconds it took, NAN if the channel cannot. */
+/* Carries n messages of a size; the seconds it took, NAN if the channel cannot,
+ * INFINITY if it took too long. */
 double channel_flow(const struct channel *channel, int producers, int consumers, size_t n,
 		    size_t size);
 

@@ -2,7 +2,8 @@
 # Copyright (c) 2026 The libmpx authors
 #
 # awk -f table.awk results.json targets.txt: each target with the figures, the ratio (the
-# median of the ratios within each round) and the verdict.
+# median of the ratios within each round) and the verdict. Who took too long has no figures,
+# but a note; ours is better then.
 
 function field(name,   text) {
 	if (!match($0, "\"" name "\":(\"[^\"]*\"|\\[[^]]*\\]|[^,}]*)"))
@@ -35,6 +36,10 @@ function ratio(ours, other,   a, b, n, i, k, t, r) {
 
 FNR == NR {
 	key = field("question") "/" field("series") "/" field("x") "/" field("who")
+	if (field("note") != "") {
+		note[key] = field("note")
+		next
+	}
 	median[key] = field("median")
 	values[key] = field("values")
 	next
@@ -53,6 +58,13 @@ FNR == 1 || !headed {
 	split($0, part, "|")
 	label = trim(part[1]); ours = trim(part[2]); op = trim(part[3]); other = trim(part[5])
 	factor = trim(part[4]) + 0
+	if (ours in median && other in note) {
+		total++
+		good++
+		printf "%-34s %12.5g %12s %10s %9s  %s\n", label, median[ours], "-", "-", \
+			op " " factor, "met: the other " note[other]
+		next
+	}
 	if (!(ours in median) || (other != "" && !(other in median))) {
 		printf "%-34s %12s %12s %10s %9s  %s\n", label, (ours in median) ? median[ours] : "-", \
 			"-", "-", op " " factor, "not measured"
