@@ -13,6 +13,9 @@ const struct channel *const channels[] = {
 #ifdef BENCH_CK
 	&channel_ck,	&channel_ck_many,
 #endif
+#ifdef BENCH_RTE
+	&channel_rte,	&channel_rte_many,    &channel_rte_rts,
+#endif
 #ifdef BENCH_BOOST
 	&channel_boost,
 #endif

@@ -40,7 +40,9 @@ struct channel {
 extern const struct channel channel_mpx, channel_mpx_bounded, channel_mpx_pipe;
 extern const struct channel channel_ring, channel_ring_many;
 extern const struct channel channel_pipe, channel_socketpair, channel_mq;
-extern const struct channel channel_ck, channel_ck_many, channel_boost, channel_zmq;
+extern const struct channel channel_ck, channel_ck_many;
+extern const struct channel channel_rte, channel_rte_many, channel_rte_rts;
+extern const struct channel channel_boost, channel_zmq;
 
 /* All that were built, libmpx's first, then the limit; ends with NULL. */
 extern const struct channel *const channels[];
