@@ -105,6 +105,10 @@ double bench_race(int n, void (*body)(int who, void *arg), void *arg);
 /* The same, all on one processor. */
 double bench_race_on_one(int n, void (*body)(int who, void *arg), void *arg);
 
+/* In a body: this is where it begins, or where it ends, in place of the whole body. */
+void bench_race_begins(void);
+void bench_race_ends(void);
+
 /* Sleeps. */
 void bench_nap(double seconds);
 
