@@ -64,7 +64,7 @@ void bench_pin(int which)
 	int left = which % bench_processors();
 
 	CPU_ZERO(&one);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &bench.processors) || left-- > 0)
 			continue;
 		CPU_SET(cpu, &one);
