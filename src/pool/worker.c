@@ -93,44 +93,75 @@ static bool was_late(struct mpx__worker *w)
 	return true;
 }
 
-/* Runs items one after another, the first in any case, until one fails or end is reached;
- * returns where that is. What does not change is kept at hand: an item costs a few stores. */
-static size_t run_row(struct mpx__worker *w, struct mpx_result *job, size_t item, size_t end,
-		      int *failed)
+/* The worker's own: nobody else writes. */
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+/* What a row of items needs is kept at hand: each costs a few stores. (said is a parameter
+ * since compilers look up anew, for each item, what belongs to a thread.) */
+__attribute__((noinline)) static size_t run_without_timeout(struct mpx__worker *w,
+							    struct mpx_result *job, size_t item,
+							    size_t end, char *said, int *failed)
 {
 	mpx_task *fn = job->fn;
 	uintptr_t in = (uintptr_t)job->in + item * job->in_size;
 	uintptr_t out = (uintptr_t)job->out + item * job->out_size;
-	size_t in_size = job->in_size, out_size = job->out_size;
 	uint64_t done = atomic_load_explicit(&w->done, memory_order_relaxed) - item;
-	int64_t timeout = job->timeout;
-	char *said = message;
-	int error = 0;
+	int error;
 
 	for (;;) {
 		atomic_store_explicit(&w->done, done + item, memory_order_relaxed);
 		atomic_store_explicit(&w->item, item, memory_order_relaxed);
 		said[0] = '\0';
-		if (timeout)
-			atomic_store(&w->expires,
-				     (uint64_t)(mpx__os_now() + timeout) & ~MPX__WARNED);
 		THEN;
 		error = fn((const void *)in, (void *)out);
 		THEN;
-		if (timeout && was_late(w)) {
-			error = ETIMEDOUT;
-			if (!said[0])
-				mpx_fail(error, "ran longer than its timeout");
-		}
 		if (error)
 			break;
 		if (++item >= end || is_stopped(job))
 			break;
-		in += in_size;
-		out += out_size;
+		in += job->in_size;
+		out += job->out_size;
 	}
 	atomic_store_explicit(&w->done, done + item, memory_order_relaxed);
 	*failed = error;
+	return item;
+}
+
+/* The same of one item, which has so much time. */
+static size_t run_in_time(struct mpx__worker *w, struct mpx_result *job, size_t item, int *failed)
+{
+	int64_t end = mpx__os_now() + job->timeout;
+	bool late;
+
+	atomic_store_explicit(&w->item, item, memory_order_relaxed);
+	message[0] = '\0';
+	atomic_store(&w->expires, (uint64_t)end & ~MPX__WARNED);
+	*failed = job->fn(job->in + item * job->in_size, job->out + item * job->out_size);
+	late = was_late(w);
+	if (late && !message[0])
+		mpx_fail(ETIMEDOUT, "ran longer than its timeout");
+	if (late)
+		*failed = ETIMEDOUT;
+	if (*failed)
+		return item;
+	count(&w->done, 1);
+	return item + 1;
+}
+
+/* Runs items one after another, the first in any case, until one fails or end is reached;
+ * returns where that is. */
+static size_t run_row(struct mpx__worker *w, struct mpx_result *job, size_t item, size_t end,
+		      int *failed)
+{
+	if (!job->timeout)
+		return run_without_timeout(w, job, item, end, message, failed);
+	do
+		item = run_in_time(w, job, item, failed);
+	while (!*failed && item < end && !is_stopped(job));
 	return item;
 }
 
@@ -151,13 +182,6 @@ static void back_off(mpx_pool *pool, struct mpx_result *job, uint32_t attempts)
 	while (!mpx__passed(end) && !is_futile(pool, job))
 		mpx__os_sleep(end - mpx__os_now() < MPX__SLICE_MAX ? end - mpx__os_now()
 								   : MPX__SLICE_MAX);
-}
-
-/* The worker's own: nobody else writes. */
-static void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
 }
 
 /* When items begin is noted of each; but while they take less time than it is worth to
