@@ -74,19 +74,24 @@ static inline int mpx__word_try(struct mpx__word *word)
 /* W3 */
 void mpx__word_release_contended(struct mpx__word *word);
 
-/* The caller holds it. Keeps MPX__DIED. */
-static inline void mpx__word_release(struct mpx__word *word)
+/* W5: it was not contended, a moment ago. */
+static inline void mpx__word_release_simply(struct mpx__word *word)
 {
 	uint32_t died = atomic_load_explicit(&word->owner, memory_order_relaxed) & MPX__DIED;
 
-	if (!MPX__SEEN_SOON || atomic_load_explicit(&word->contended, memory_order_relaxed)) {
-		mpx__word_release_contended(word);
-		return;
-	}
 	atomic_store_explicit(&word->owner, died, memory_order_release);
 	mpx__fence_light();
 	if (atomic_load_explicit(&word->contended, memory_order_relaxed))
-		mpx__os_wake(&word->owner, 1); /* W5 */
+		mpx__os_wake(&word->owner, 1);
+}
+
+/* The caller holds it. Keeps MPX__DIED. */
+static inline void mpx__word_release(struct mpx__word *word)
+{
+	if (MPX__SEEN_SOON && !atomic_load_explicit(&word->contended, memory_order_relaxed))
+		mpx__word_release_simply(word);
+	else
+		mpx__word_release_contended(word);
 }
 
 /* The caller holds it and has put things right. */

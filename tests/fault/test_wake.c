@@ -7,10 +7,13 @@
  * before its next step. So a lost wake is a hang.
  *
  * Seen to fail with, in src/shm/word.c: no wake in take_dead; MPX__SLEEPS dropped where
- * a sleeper takes the word; no pass_on.
+ * a sleeper takes the word; no pass_on; no wake if there was no SLEEPS, or contended left as it
+ * is (mpx__word_release_contended). In word.h: no second look at contended (W5).
  */
 #define _GNU_SOURCE
 #include "family.h"
+
+#include "shm/word.h"
 
 #ifndef MPX_TEST_PLATFORM_LINUX
 
@@ -30,6 +33,7 @@ int main(void)
 /* A process that sleeps. */
 struct sleeper {
 	mpx_lock *l;
+	struct mpx__word *word; /* or this */
 	double timeout;
 	bool is_held; /* after its first wake, until go */
 	atomic_bool sleeps, woken, go;
@@ -71,6 +75,12 @@ long syscall(long number, ...)
 static int sleep_on(void *arg)
 {
 	me = arg;
+	if (me->word) {
+		int error = mpx__word_acquire(me->word, mpx__os_now() + 10 * INT64_C(1000000000));
+		if (!error)
+			mpx__word_release(me->word);
+		return error;
+	}
 	int r = mpx_lock_acquire(me->l, me->timeout);
 	if (r != 0 && errno != EOWNERDEAD)
 		return errno;
@@ -84,6 +94,20 @@ static void begin_to_sleep(struct sleeper *s, mpx_lock *l, double timeout, bool 
 	s->is_held = is_held;
 	s->pid = fork_child(sleep_on, s);
 	assert_soon(atomic_load(&s->sleeps) && asleep(s->pid));
+}
+
+static void begin_to_sleep_on_word(struct sleeper *s, struct mpx__word *word)
+{
+	s->word = word;
+	begin_to_sleep(s, NULL, 0, false);
+}
+
+static struct mpx__word *held_word(void)
+{
+	struct mpx__word *word = mpx_calloc(1, sizeof *word);
+	assert_non_null(word);
+	assert_int_equal(mpx__word_acquire(word, 0), 0);
+	return word;
 }
 
 /* What it has returned; -1000 if it sleeps for ever. */
@@ -181,12 +205,68 @@ static void test_woken_too_late(void **state)
 	mpx_free(s);
 }
 
+/* Somebody went to sleep after the holder had looked whether it is contended, and before
+ * the holder's store, which undoes what the sleeper has said. */
+static void test_store_passes_by(void **state)
+{
+	(void)state;
+	struct sleeper *s = new_sleepers(2);
+	struct mpx__word *word = held_word();
+	for (int i = 0; i < 2; i++)
+		begin_to_sleep_on_word(&s[i], word);
+	mpx__word_release_simply(word);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(end_of(&s[i]), 0);
+	mpx_free(word);
+	mpx_free(s);
+}
+
+/* And before the first of them has looked again, a third had the word, who saw that it is
+ * contended, and not that anybody sleeps. */
+static void test_store_passes_by_another(void **state)
+{
+	(void)state;
+	struct sleeper *s = new_sleepers(2);
+	struct mpx__word *word = held_word();
+	for (int i = 0; i < 2; i++)
+		begin_to_sleep_on_word(&s[i], word);
+	atomic_fetch_and(&word->owner, ~MPX__SLEEPS);
+	assert_true(atomic_load(&word->contended));
+	mpx__word_release_contended(word);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(end_of(&s[i]), 0);
+	mpx_free(word);
+	mpx_free(s);
+}
+
+/* When nobody is left who sleeps, it takes one release to forget it. */
+static void test_forgotten(void **state)
+{
+	(void)state;
+	struct sleeper *s = new_sleepers(1);
+	struct mpx__word *word = held_word();
+	begin_to_sleep_on_word(s, word);
+	mpx__word_release(word);
+	assert_int_equal(end_of(s), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(mpx__word_acquire(word, 0), 0);
+		mpx__word_release(word);
+	}
+	assert_false(MPX__SEEN_SOON && atomic_load(&word->contended));
+	assert_int_equal(atomic_load(&word->owner), 0);
+	mpx_free(word);
+	mpx_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_chain),
 		mpx_test(test_dead_holder_knew_nothing),
 		mpx_test(test_woken_too_late),
+		mpx_test(test_store_passes_by),
+		mpx_test(test_store_passes_by_another),
+		mpx_test(test_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
