@@ -203,6 +203,7 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 	mpx__pool_unlock(pool);
 	if (error)
 		return error;
+	atomic_fetch_add(&pool->additions, 1);
 	mpx__event_post(&pool->work, job->chunks > 1);
 	if (job->timeout || pool->memory_limit || atomic_load(&pool->missing))
 		mpx__pool_wake(pool);

@@ -108,9 +108,10 @@ struct mpx_result {
 	_Atomic(struct mpx__slot *) slots; /* [n]; NULL: nobody has given anything */
 	uint32_t waiter; /* peer id of the process inside map or imap; 0: apply_async and such */
 	_Alignas(64) _Atomic uint64_t cursor; /* a chunk to try next; a hint */
+	/* What those who wait look at all the time: a line that is written once. */
 	_Alignas(64) _Atomic uint32_t ready;
-	_Atomic uint32_t event; /* eventcount: ready */
-	int64_t ready_at;	/* when it got ready, before it says so */
+	_Atomic uint32_t event;	       /* eventcount: ready */
+	_Alignas(64) int64_t ready_at; /* when it got ready, before it says so */
 	/* Under the pool's lock: */
 	size_t scanned;		     /* chunks before are DONE */
 	_Atomic size_t failures;     /* items that failed */
@@ -213,7 +214,9 @@ struct mpx_pool {
 	struct mpx_result *all;		      /* truth: jobs that are not freed */
 	_Atomic(struct mpx_result *) noted;   /* being added to or removed from all */
 	uint64_t noted_serial;
-	_Alignas(64) _Atomic uint32_t work;	   /* eventcount: pending grew, or state did */
+	_Alignas(64) _Atomic uint32_t work; /* eventcount: pending grew, or state did */
+	/* What idle workers look at all the time: */
+	_Alignas(64) _Atomic uint32_t additions;   /* to pending, which have been made: a hint */
 	_Alignas(64) _Atomic uint32_t start_event; /* eventcount: started */
 	_Atomic uint32_t started;		   /* by the supervisor: 1, or 2 + errno value */
 	_Atomic uint32_t supervisor_id;		   /* peer id */

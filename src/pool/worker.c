@@ -6,6 +6,7 @@
  */
 #include "base/deadline.h"
 #include "base/log.h"
+#include "base/processor.h"
 #include "pool/pool.h"
 #include "process/process.h"
 #include "shm/family.h"
@@ -389,13 +390,14 @@ static void work_on(mpx_pool *pool, struct mpx__worker *w, struct mpx_result *jo
 	}
 }
 
-/* Leaves the job of before; joins another, or NULL. */
-static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w)
+/* Leaves the job of before; joins another, or NULL. additions: of the pool, so far. */
+static struct mpx_result *next_job(mpx_pool *pool, struct mpx__worker *w, uint32_t *additions)
 {
 	struct mpx_result *job = NULL;
 
 	if (mpx__pool_lock(pool) != 0)
 		return NULL;
+	*additions = atomic_load_explicit(&pool->additions, memory_order_relaxed);
 	mpx__job_leave(pool, w);
 	if (atomic_load(&w->condemned)) {
 		mpx__pool_unlock(pool);
@@ -424,13 +426,28 @@ static int64_t idle_until(mpx_pool *pool)
 		       : INT64_MAX;
 }
 
+/* Who asks for one thing after another asks again at once. So this looks before it does
+ * anything else, and at a line that is not written until something has been added. */
+static bool comes_at_once(mpx_pool *pool, uint32_t additions)
+{
+	for (int i = 0; i < mpx__spins; i++) {
+		if (atomic_load_explicit(&pool->additions, memory_order_relaxed) != additions)
+			return true;
+		mpx__relax();
+	}
+	return false;
+}
+
 /* False: there may be some, but not for this worker. */
-static bool wait_for_work(mpx_pool *pool, struct mpx__worker *w, int number, pid_t supervisor)
+static bool wait_for_work(mpx_pool *pool, struct mpx__worker *w, int number, pid_t supervisor,
+			  uint32_t additions)
 {
 	struct mpx__slice slice = {0};
 	int64_t end;
 
-	if (supervisor && !has_work(pool))
+	if (comes_at_once(pool, additions))
+		return true;
+	if (supervisor)
 		fflush(NULL);
 	end = idle_until(pool);
 	if (pool->trace)
@@ -462,6 +479,7 @@ int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 {
 	struct mpx__worker *w = &pool->worker[number];
 	struct mpx_result *job;
+	uint32_t additions = 0;
 	bool open;
 	int error;
 
@@ -471,13 +489,13 @@ int mpx__worker_live(mpx_pool *pool, int number, uint32_t me, pid_t supervisor)
 		return error;
 	do {
 		open = atomic_load(&pool->state) == MPX__POOL_OPEN; /* or nothing comes after */
-		while ((job = next_job(pool, w))) {
+		while ((job = next_job(pool, w, &additions))) {
 			work_on(pool, w, job, me);
 			if (supervisor)
 				fflush(stdout);
 		}
 	} while (open && !mpx__worker_is_due(pool, w, number) &&
-		 wait_for_work(pool, w, number, supervisor));
+		 wait_for_work(pool, w, number, supervisor, additions));
 	mpx__worker_end(pool);
 	return 0;
 }
