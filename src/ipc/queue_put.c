@@ -55,7 +55,9 @@ struct mpx__queue_block *mpx__queue_block_of(mpx_queue *q, const void *bytes)
 
 struct mpx__ring *mpx__queue_new_ring(uint32_t units, uint32_t count)
 {
-	struct mpx__ring *ring = mpx__heap_alloc(sizeof *ring + (size_t)units * 8, mpx__self());
+	size_t size = sizeof(struct mpx__ring) + (size_t)units * 8;
+	struct mpx__ring *ring = units < NEXT_UNITS ? mpx__heap_alloc(size, mpx__self())
+						    : mpx__heap_alloc_to_fill(size, mpx__self());
 
 	if (!ring)
 		return NULL;

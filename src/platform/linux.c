@@ -71,6 +71,17 @@ bool mpx__os_discard(void *addr, size_t size)
 	return madvise(addr, size, MADV_REMOVE) == 0;
 }
 
+/* Linux 5.14. Errno stays as it is. */
+void mpx__os_populate(void *addr, size_t size)
+{
+	enum { POPULATE_WRITE = 23 };
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)addr / page * page;
+	int saved = errno;
+
+	madvise((void *)begin, (uintptr_t)addr + size - begin, POPULATE_WRITE);
+	errno = saved;
+}
+
 /* Reads a small file into buf, NUL-terminated; its length or -1. */
 static ssize_t read_file(const char *path, char *buf, size_t size)
 {

@@ -89,6 +89,11 @@ int mpx__os_wake(_Atomic uint32_t *word, int n);
  * processes. True if they read as zero afterwards, false if nothing happened. */
 bool mpx__os_discard(void *addr, size_t size);
 
+/* The pages of a mapping from mpx__os_map that hold these bytes are about to be written: so
+ * they had better come together, and not one by one. Nothing happens where that is not known,
+ * or not possible. */
+void mpx__os_populate(void *addr, size_t size);
+
 /* Bytes of memory that the system could still hand out; SIZE_MAX if unknown. */
 size_t mpx__os_memory_available(void);
 

@@ -65,6 +65,12 @@ bool mpx__os_discard(void *addr, size_t size)
 	return false;
 }
 
+void mpx__os_populate(void *addr, size_t size)
+{
+	(void)addr;
+	(void)size;
+}
+
 size_t mpx__os_memory_available(void)
 {
 #ifdef _SC_PHYS_PAGES

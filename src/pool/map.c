@@ -138,7 +138,7 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct mpx__request *r)
 		errno = EINVAL;
 		return NULL;
 	}
-	job = mpx__heap_alloc(l.total, mpx__self());
+	job = mpx__heap_alloc_to_fill(l.total, mpx__self());
 	if (!job)
 		return NULL;
 	memset(job, 0, l.head);

@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { LARGE = 1, SLAB = 2 };
+enum { LARGE = MPX__RUN_LARGE, SLAB = MPX__RUN_SLAB };
 enum { SLAB_PAGES = 16, SLAB_SIZE = SLAB_PAGES * MPX__PAGE, LARGE_OFFSET = 64 };
 
 /* Immediately before each block. */
@@ -163,15 +163,21 @@ static void fill_header(struct header *header, uint64_t tag)
 static void *alloc_large(size_t size, uint64_t tag, bool *dirty)
 {
 	uint32_t n = run_pages(size);
-	uint32_t page = mpx__run_find(n, 1);
+	uint32_t page = mpx__run_reuse(n);
+	bool again = page != MPX__NO_PAGE;
 	struct header *header;
 
+	if (!again)
+		page = mpx__run_find(n, 1);
 	if (page == MPX__NO_PAGE)
 		return NULL;
-	*dirty = mpx__run_dirty(page, n);
+	*dirty = again || mpx__run_dirty(page, n);
 	header = (struct header *)(void *)((char *)page_address(page) + LARGE_OFFSET) - 1;
 	fill_header(header, tag);
-	mpx__run_begin(page, LARGE, n);
+	if (again)
+		mpx__run_begin_again(page, LARGE, n);
+	else
+		mpx__run_begin(page, LARGE, n);
 	return header + 1;
 }
 
@@ -259,7 +265,12 @@ static bool is_large(void *block)
 
 /* --- the interface ------------------------------------------------------------------- */
 
-static void *alloc(size_t size, uint64_t tag, bool zero)
+enum contents { ANY, ZERO, WRITTEN_SOON };
+
+/* Of smaller blocks pages come one by one. */
+enum { MANY_BYTES = 65536 };
+
+static void *alloc(size_t size, uint64_t tag, enum contents contents)
 {
 	bool small = size + sizeof(struct header) <= class_size[MPX__HEAP_CLASSES - 1];
 	bool dirty = true, mine;
@@ -289,20 +300,27 @@ static void *alloc(size_t size, uint64_t tag, bool zero)
 		if (mine)
 			mpx__peer_count_claim(-1);
 		errno = error ? error : ENOMEM;
-	} else if (zero && dirty) {
+	} else if (contents == ZERO && dirty) {
 		memset(block, 0, size);
+	} else if (contents == WRITTEN_SOON && !dirty && size >= MANY_BYTES) {
+		mpx__os_populate(block, size);
 	}
 	return block;
 }
 
 void *mpx__heap_alloc(size_t size, uint64_t tag)
 {
-	return alloc(size, tag, false);
+	return alloc(size, tag, ANY);
 }
 
 void *mpx__heap_calloc(size_t size, uint64_t tag)
 {
-	return alloc(size, tag, true);
+	return alloc(size, tag, ZERO);
+}
+
+void *mpx__heap_alloc_to_fill(size_t size, uint64_t tag)
+{
+	return alloc(size, tag, WRITTEN_SOON);
 }
 
 static bool free_if(void *block, uint64_t from, const uint64_t *serial)
@@ -320,7 +338,7 @@ static bool free_if(void *block, uint64_t from, const uint64_t *serial)
 	if (found && slab)
 		free_small(slab, i);
 	else if (found)
-		mpx__run_end(page_of(block));
+		mpx__run_keep(page_of(block));
 	if (found)
 		purge_if_much();
 	unlock();

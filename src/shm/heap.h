@@ -7,7 +7,8 @@
  * single store under the heap's lock, and all else is an index that is rebuilt from
  * the truth when a holder of the lock died. The truth is
  *
- *   - the head of each page (4 KiB) that begins a run: what the run is and its length;
+ *   - the head of each page (4 KiB) that begins a run: what the run is (a block, a slab, or
+ *     one that is free and kept whole) and its length;
  *   - in a slab (a run of 16 pages cut into blocks of one size), one bit per block;
  *   - in each block's header, a tag: whose it is.
  *
@@ -36,6 +37,12 @@ enum { MPX__PAGE = 4096, MPX__HEAP_CLASSES = 17 };
 #define MPX__TAG_USER UINT64_C(1)
 #define MPX__TAG_OBJECT UINT64_C(2)
 
+/* Runs that were given back and stay whole, for the next who wants as many pages. */
+enum { MPX__KEPT = 8 };
+struct mpx__kept {
+	uint32_t page, n;
+};
+
 struct mpx__heap {
 	/* Constant, and read by every call of the library: a line that nobody writes. */
 	_Alignas(128) char *base; /* of page 0 */
@@ -46,15 +53,17 @@ struct mpx__heap {
 	uint64_t *dirty;	/* index: free pages that may not be zero */
 	/* Guards those arrays, and all that follows; word.h. */
 	_Alignas(128) struct mpx__word lock;
-	uint32_t top;			     /* truth: pages from here on were never used */
-	uint32_t lowest;		     /* index: no free page below */
-	uint64_t used_pages;		     /* index */
-	uint64_t dirty_pages;		     /* index */
-	uint64_t serial;		     /* of the last allocation; only grows */
-	uint32_t spare;			     /* so many dirty pages are kept */
-	uint32_t purged;		     /* pages given back, and not wanted since */
-	uint32_t missed;		     /* of those given back, wanted again */
-	bool keeps;			     /* the system takes no pages back */
+	uint32_t top;	      /* truth: pages from here on were never used */
+	uint32_t lowest;      /* index: no free page below */
+	uint64_t used_pages;  /* index */
+	uint64_t dirty_pages; /* index */
+	uint64_t serial;      /* of the last allocation; only grows */
+	uint32_t spare;	      /* so many dirty pages are kept */
+	uint32_t purged;      /* pages given back, and not wanted since */
+	uint32_t missed;      /* of those given back, wanted again */
+	bool keeps;	      /* the system takes no pages back */
+	uint32_t kept_n;      /* index: of kept, the one given back last at the end */
+	struct mpx__kept kept[MPX__KEPT];
 	uint32_t partial[MPX__HEAP_CLASSES]; /* index: first slab with room + 1 */
 };
 
@@ -65,6 +74,9 @@ void mpx__heap_init(struct mpx__heap *heap, char *begin, char *end);
 void *mpx__heap_alloc(size_t size, uint64_t tag);
 /* The same, zeroed. */
 void *mpx__heap_calloc(size_t size, uint64_t tag);
+
+/* For who writes all of it at once: its pages, if they are not there, come together. */
+void *mpx__heap_alloc_to_fill(size_t size, uint64_t tag);
 
 /* False, and nothing happens, if block is none, or if its tag is not from. */
 bool mpx__heap_free(void *block, uint64_t from);

@@ -48,6 +48,21 @@ static void index_give(uint32_t page, uint32_t n)
 		heap()->lowest = page;
 }
 
+/* Kept runs count as dirty, but stand in the bitmaps as if they were used. */
+static void let_go(void)
+{
+	struct mpx__heap *h = heap();
+
+	for (; h->kept_n > 0; h->kept_n--) {
+		struct mpx__kept k = h->kept[h->kept_n - 1];
+
+		atomic_store_explicit(&h->head[k.page], 0, memory_order_release);
+		h->dirty_pages -= k.n;
+		h->used_pages += k.n;
+		index_give(k.page, k.n);
+	}
+}
+
 void mpx__pages_rebuild(void)
 {
 	struct mpx__heap *h = heap();
@@ -59,10 +74,13 @@ void mpx__pages_rebuild(void)
 	h->used_pages = 0;
 	h->lowest = 0;
 	h->purged = h->missed = 0;
+	h->kept_n = 0;
 	while (page < h->top) {
 		uint64_t head = atomic_load(&h->head[page]);
 
-		if (head)
+		if (head_kind(head) == MPX__RUN_KEPT)
+			atomic_store_explicit(&h->head[page], 0, memory_order_release);
+		else if (head)
 			index_take(page, head_length(head));
 		page += head ? head_length(head) : 1;
 	}
@@ -73,6 +91,7 @@ void mpx__pages_purge(void)
 	struct mpx__heap *h = heap();
 	uint32_t page = 0, end;
 
+	let_go();
 	for (; (page = bit_find(h->dirty, page, h->top, true)) < h->top; page = end) {
 		end = bit_find(h->dirty, page, h->top, false);
 		if (!mpx__os_discard(page_address(page), (size_t)(end - page) * MPX__PAGE)) {
@@ -87,7 +106,7 @@ void mpx__pages_purge(void)
 
 /* --- runs ------------------------------------------------------------------------------ */
 
-uint32_t mpx__run_find(uint32_t n, uint32_t align)
+static uint32_t find(uint32_t n, uint32_t align)
 {
 	struct mpx__heap *h = heap();
 	uint32_t page = bit_find(h->used, h->lowest, h->top, false);
@@ -107,6 +126,17 @@ uint32_t mpx__run_find(uint32_t n, uint32_t align)
 			return page;
 		page = blocked;
 	}
+}
+
+uint32_t mpx__run_find(uint32_t n, uint32_t align)
+{
+	struct mpx__heap *h = heap();
+	uint32_t page = find(n, align);
+
+	if (h->kept_n == 0 || (page != MPX__NO_PAGE && page < h->top))
+		return page;
+	let_go(); /* before the heap grows */
+	return find(n, align);
 }
 
 bool mpx__run_dirty(uint32_t page, uint32_t n)
@@ -135,4 +165,41 @@ void mpx__run_end(uint32_t page)
 
 	atomic_store_explicit(&heap()->head[page], 0, memory_order_release);
 	index_give(page, n);
+}
+
+void mpx__run_keep(uint32_t page)
+{
+	struct mpx__heap *h = heap();
+	uint32_t n = head_length(atomic_load(&h->head[page]));
+
+	if (h->kept_n == MPX__KEPT)
+		let_go();
+	atomic_store_explicit(&h->head[page], (uint64_t)MPX__RUN_KEPT << 32 | n,
+			      memory_order_release);
+	h->kept[h->kept_n++] = (struct mpx__kept){page, n};
+	h->dirty_pages += n;
+	h->used_pages -= n;
+}
+
+uint32_t mpx__run_reuse(uint32_t n)
+{
+	struct mpx__heap *h = heap();
+
+	for (uint32_t i = h->kept_n; i-- > 0;) {
+		uint32_t page = h->kept[i].page;
+
+		if (h->kept[i].n != n)
+			continue;
+		for (h->kept_n--; i < h->kept_n; i++)
+			h->kept[i] = h->kept[i + 1];
+		h->dirty_pages -= n;
+		h->used_pages += n;
+		return page;
+	}
+	return MPX__NO_PAGE;
+}
+
+void mpx__run_begin_again(uint32_t page, uint32_t kind, uint32_t n)
+{
+	atomic_store_explicit(&heap()->head[page], (uint64_t)kind << 32 | n, memory_order_release);
 }

@@ -42,6 +42,9 @@ static inline uint32_t head_length(uint64_t head)
 	return (uint32_t)head;
 }
 
+/* Kinds of runs; 0 is none. */
+enum { MPX__RUN_LARGE = 1, MPX__RUN_SLAB, MPX__RUN_KEPT };
+
 /* The first free run of n pages that starts at a multiple of align, or MPX__NO_PAGE.
  * It is nobody's until mpx__run_begin. */
 uint32_t mpx__run_find(uint32_t n, uint32_t align);
@@ -53,6 +56,12 @@ bool mpx__run_dirty(uint32_t page, uint32_t n);
 void mpx__run_begin(uint32_t page, uint32_t kind, uint32_t n);
 
 void mpx__run_end(uint32_t page);
+
+/* The same, but the run stays whole; until somebody takes it again, by reuse, which gives
+ * MPX__NO_PAGE if there is none of n pages, and then by begin_again. Its pages are dirty. */
+void mpx__run_keep(uint32_t page);
+uint32_t mpx__run_reuse(uint32_t n);
+void mpx__run_begin_again(uint32_t page, uint32_t kind, uint32_t n);
 
 /* Gives all free pages back to the system. */
 void mpx__pages_purge(void);

@@ -9,8 +9,9 @@
 #include "channel.h"
 
 #include <mpx.h>
+#include <sys/mman.h>
 
-enum { SIZE = 8, WORKERS = 2 };
+enum { SIZE = 8, WORKERS = 2, TEN_THOUSAND = 10000 };
 
 static mpx_pool *pool;
 
@@ -49,8 +50,41 @@ static double map(size_t n, void *arg)
 
 	bench_check(mpx_pool_map(pool, add, items, items, n) == 0);
 	seconds += bench_now();
-	for (size_t i = 0; i < n; i++)
-		bench_check(items[i]-- == (unsigned)i + 1);
+	for (size_t i = 0, first = items[0]; i < n; i++)
+		bench_check(items[i]-- == (unsigned)(first + i));
+	return seconds;
+}
+
+/* What memory takes that is written for the first time, as much as a backlog is: a message
+ * and its head, 16 bytes. */
+static double first_touch(size_t n, void *arg)
+{
+	size_t size = n * 2 * SIZE;
+	double begin = bench_now();
+	uint64_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	(void)arg;
+	bench_check(p != MAP_FAILED);
+	for (size_t i = 0; i < size / sizeof *p; i++)
+		p[i] = i;
+	bench_check(p[size / sizeof *p - 1] == size / sizeof *p - 1);
+	munmap(p, size);
+	return bench_now() - begin;
+}
+
+/* As many, ten thousand at a time: for the same rounds. */
+struct often {
+	double (*run)(size_t n, void *arg);
+	unsigned *arg; /* items, or NULL */
+};
+
+static double often(size_t n, void *arg)
+{
+	const struct often *o = arg;
+	double seconds = 0;
+
+	for (size_t i = 0; i < n; i += TEN_THOUSAND)
+		seconds += o->run(TEN_THOUSAND, o->arg ? (unsigned *)o->arg + i : NULL);
 	return seconds;
 }
 
@@ -67,10 +101,17 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < most; i++)
 		items[i] = (unsigned)i;
 	for (size_t n = 1000; n <= most; n *= 10) {
+		struct often streams = {stream, NULL}, backlogs = {backlog, NULL},
+			     maps = {map, items};
+		double (*last)(size_t, void *) = n == most && n > TEN_THOUSAND ? often : NULL;
 		const struct contender all[] = {
 			{"libmpx stream", stream, NULL, n},
 			{"libmpx backlog", backlog, NULL, n},
 			{"libmpx map", map, items, n},
+			{"limit: first touch", first_touch, NULL, n},
+			{"libmpx stream, 10^4", last, &streams, n},
+			{"libmpx backlog, 10^4", last, &backlogs, n},
+			{"libmpx map, 10^4", last, &maps, n},
 		};
 
 		bench_compare("each", (double)n, all, sizeof all / sizeof *all);
