@@ -15,6 +15,7 @@ struct heap_case {
 	size_t size;	 /* of the victim's block */
 	size_t around;	 /* of the others; 0: the same */
 	int n;		 /* of the others */
+	bool many;	 /* the victim frees the others */
 	int leave;	 /* so many of them, when the victim comes */
 	long dead_until; /* the first victim of two dies at an instruction before */
 };
@@ -81,10 +82,22 @@ static void give_back(struct world *w)
 	mpx_free(w->victims);
 }
 
+static void give_many(struct world *w)
+{
+	for (int i = 0; i < CASE->n; i++)
+		mpx_free(w->mine[i]);
+}
+
 static void allocate_and_free(struct world *w)
 {
 	w->victims = mpx_malloc(CASE->size);
 	mpx_free(w->victims);
+}
+
+/* More than there is a hole for: the heap grows. */
+static void allocate_more(struct world *w)
+{
+	w->dead_ones = mpx_malloc(CASE->size * 2);
 }
 
 static void make_lock(struct world *w)
@@ -143,6 +156,10 @@ static void killed(struct world *w)
 	mpx_free(w->victims);
 	step_check(!w->victims || errno == 0 || errno == EINVAL);
 	mpx_free(w->dead_ones);
+	for (int i = 0; CASE->many && i < CASE->n; i++) {
+		mpx_free(w->mine[i]);
+		w->mine[i] = NULL;
+	}
 	errno = 0;
 	mpx_lock_free(w->lock);
 	mpx_value_free(w->value);
@@ -181,6 +198,8 @@ static const struct step steps[] = {
 	{"free 16000 bytes, a slab goes", make_and_take, NULL, give_back, CHECKS,
 	 ON(16000, .n = 6, .leave = 2)},
 	{"free 70000 bytes", make_and_take, NULL, give_back, CHECKS, ON(70000, .n = 3, .leave = 2)},
+	{"free 9 times 70000 bytes, too many to be kept", make, NULL, give_many, CHECKS,
+	 ON(70000, .n = 9, .many = true)},
 	{"double fault: malloc after malloc of 100 bytes", make_dead_allocation, NULL, allocate,
 	 CHECKS, .may_lose = 2, .varies = true, .seconds = 2, ON(100, .n = 3, .dead_until = 200)},
 	{"double fault: malloc after malloc, another slab", make_dead_allocation, NULL, allocate,
@@ -200,6 +219,10 @@ static const struct step steps[] = {
 	 ON(70000, .n = 3)},
 	{"malloc and free 100 bytes", make, NULL, allocate_and_free, CHECKS, .may_lose = 1,
 	 ON(100, .n = 1)},
+	{"malloc and free 70000 bytes", make, NULL, allocate_and_free, CHECKS, .may_lose = 1,
+	 ON(70000, .n = 1)},
+	{"malloc 3 MiB, what is kept goes", make_and_take, NULL, allocate_more, CHECKS,
+	 .may_lose = 1, ON(3 * MIB, .n = 3, .leave = 0, .around = 70000)},
 	{"lock_new", make, NULL, make_lock, CHECKS, .may_lose = 1, ON(100, .n = 1)},
 	{"value_new", make, NULL, make_value, CHECKS, .may_lose = 1, ON(100, .n = 1)},
 	{"malloc 20 MiB", make, NULL, allocate, CHECKS, .may_lose = 1, ON(20 * MIB, .n = 0)},
