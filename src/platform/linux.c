@@ -29,6 +29,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h> /* glibc 2.32 */
+#define HAS_SINGLE_THREADED 1
+#endif
+#endif
+
 /* 32-bit systems whose time_t has 64 bits have a futex call of their own. */
 #if defined(SYS_futex_time64) && (!defined(SYS_futex) || __SIZEOF_LONG__ == 4)
 #define FUTEX_CALL (sizeof(time_t) > 4 ? SYS_futex_time64 : SYS_futex)
@@ -141,8 +148,30 @@ static bool read_stat(pid_t pid, char *state, uint64_t *birth)
 	return true;
 }
 
+/* The time of /proc/PID/stat, in its ticks. */
+static uint64_t ticks_now(void)
+{
+	static uint64_t ticks; /* in a second */
+	struct timespec now;
+
+	if (!ticks)
+		ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+	if (clock_gettime(CLOCK_BOOTTIME, &now) != 0)
+		return 0;
+	return (uint64_t)now.tv_sec * ticks + (uint64_t)now.tv_nsec * ticks / 1000000000;
+}
+
+/* A process that notes what time it is spares itself a look at /proc: whoever has its pid
+ * after it died was started later. That must be the same clock, though (a sandbox may have
+ * another one): so the first process looks whether it was started before now. */
+static bool births_are_times;
+
 int mpx__os_life_init(void)
 {
+	uint64_t birth;
+	char state;
+
+	births_are_times = read_stat(getpid(), &state, &birth) && birth && birth <= ticks_now();
 	return 0;
 }
 
@@ -152,7 +181,14 @@ uint64_t mpx__os_life_begin(unsigned slot)
 	char state;
 
 	(void)slot;
+	if (births_are_times)
+		return ticks_now();
 	return read_stat(getpid(), &state, &birth) ? birth : 0;
+}
+
+static bool is_another(uint64_t began, uint64_t birth)
+{
+	return birth && (births_are_times ? began > birth : began != birth);
 }
 
 /* What needs no descriptor: a zombie has no program any more. False in doubt. */
@@ -178,7 +214,7 @@ bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
 
 	(void)slot;
 	if (read_stat(pid, &state, &now))
-		return state == 'Z' || state == 'X' || (birth && now != birth);
+		return state == 'Z' || state == 'X' || is_another(now, birth);
 	/* Not there, or hidden (hidepid), or no /proc at all, or no descriptor left. */
 	if (kill(pid, 0) != 0 && errno == ESRCH)
 		return true;
@@ -374,6 +410,10 @@ bool mpx__os_single_threaded(void)
 	char text[1024];
 	const char *p;
 
+#if HAS_SINGLE_THREADED
+	if (__libc_single_threaded)
+		return true; /* and false once there were others */
+#endif
 	if (read_file("/proc/self/stat", text, sizeof text) <= 0 || !(p = strrchr(text, ')')))
 		return false;
 	for (int field = 2; field < 20 && p; field++) {
