@@ -195,7 +195,7 @@ struct stamps {
 
 static void stamp(struct stamps *s, struct mpx__worker *w)
 {
-	enum { GAP_MAX = 256, NANOSECONDS = 1000 };
+	enum { GAP_MAX = 4096, NANOSECONDS = 1000 };
 	int64_t now = mpx__os_now();
 
 	if (now - s->last >= (int64_t)s->gap * NANOSECONDS)
