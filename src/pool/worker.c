@@ -186,7 +186,7 @@ static void back_off(mpx_pool *pool, struct mpx_result *job, uint32_t attempts)
 }
 
 /* When items begin is noted of each; but while they take less time than it is worth to
- * look at the clock, of one in many. */
+ * look at the clock, of one in many, which take less than a tenth of a millisecond. */
 struct stamps {
 	size_t left; /* items until the next */
 	size_t gap;
@@ -195,12 +195,12 @@ struct stamps {
 
 static void stamp(struct stamps *s, struct mpx__worker *w)
 {
-	enum { GAP_MAX = 4096, NANOSECONDS = 1000 };
-	int64_t now = mpx__os_now();
+	enum { GAP_MAX = 4096, ITEM = 1000, ROW = 50000 }; /* nanoseconds */
+	int64_t now = mpx__os_now(), took = now - s->last;
 
-	if (now - s->last >= (int64_t)s->gap * NANOSECONDS)
+	if (took >= (int64_t)s->gap * ITEM)
 		s->gap = 1;
-	else if (s->gap < GAP_MAX)
+	else if (took < ROW && s->gap < GAP_MAX)
 		s->gap *= 2;
 	s->last = now;
 	s->left = s->gap;
