@@ -186,7 +186,7 @@ static void back_off(mpx_pool *pool, struct mpx_result *job, uint32_t attempts)
 }
 
 /* When items begin is noted of each; but while they take less time than it is worth to
- * look at the clock, of one in many, which take less than a tenth of a millisecond. */
+ * look at the clock, of one in many. (Not of one in thousands: the slow may be among them.) */
 struct stamps {
 	size_t left; /* items until the next */
 	size_t gap;
@@ -195,12 +195,12 @@ struct stamps {
 
 static void stamp(struct stamps *s, struct mpx__worker *w)
 {
-	enum { GAP_MAX = 4096, ITEM = 1000, ROW = 50000 }; /* nanoseconds */
-	int64_t now = mpx__os_now(), took = now - s->last;
+	enum { GAP_MAX = 256, NANOSECONDS = 1000 };
+	int64_t now = mpx__os_now();
 
-	if (took >= (int64_t)s->gap * ITEM)
+	if (now - s->last >= (int64_t)s->gap * NANOSECONDS)
 		s->gap = 1;
-	else if (took < ROW && s->gap < GAP_MAX)
+	else if (s->gap < GAP_MAX)
 		s->gap *= 2;
 	s->last = now;
 	s->left = s->gap;
