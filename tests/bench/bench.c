@@ -22,6 +22,9 @@
 /* Before each measurement: threads of the one before go on spinning for a while. */
 #define SETTLE 0.002
 
+/* What one measurement takes at most, in seconds, if -t says nothing else. */
+#define LONGEST 0.5
+
 enum { MAX_ROUNDS = 1000, MAX_CONTENDERS = 64, MAX_RACERS = 256, TOO_LONG = 10 };
 
 static struct {
@@ -343,25 +346,39 @@ static void give_up(const char *series, double x, const struct contender *c, dou
 		bench.failed = true;
 }
 
-/* How many operations take about as long as a measurement should. On a busy machine one
- * run tells little: what it says is tried. */
+/* How long one measurement of it should take, in seconds: so long that what it takes to begin
+ * (processes are made, and come to a processor) is a small part of it. */
+static double enough(const struct contender *c)
+{
+	double begin;
+
+	if (bench_hasty())
+		return bench.seconds;
+	begin = c->run(1, c->arg);
+	return isfinite(begin) ? fmax(bench.seconds, fmin(10 * begin, LONGEST)) : begin;
+}
+
+/* How many operations take that long. On a busy machine one run tells little: what it says is
+ * tried. */
 static size_t calibrate(const char *series, double x, const struct contender *c)
 {
 	double best = INFINITY; /* seconds per operation */
+	double goal;
 	size_t n = 16;
 
 	if (c->fixed)
 		return c->fixed;
 	bench.who = c->name;
+	goal = enough(c);
 	for (int tries = 0, agreed = 0; agreed < 2 && tries < 30; tries++) {
-		double wanted, seconds = c->run(n, c->arg);
+		double wanted, seconds = isfinite(goal) ? c->run(n, c->arg) : goal;
 
 		if (!isfinite(seconds)) {
 			give_up(series, x, c, seconds);
 			return 0;
 		}
 		best = fmin(best, seconds / (double)n);
-		wanted = ceil(bench.seconds / best);
+		wanted = ceil(goal / best);
 		agreed = (double)n >= wanted / 2 ? agreed + 1 : 0;
 		n = (size_t)fmin(wanted, (double)n * 8);
 	}
