@@ -8,8 +8,9 @@
 
 #include <limits.h>
 
-/* A sleep that took no longer than this, in nanoseconds, was not worth it. */
-enum { SHORT_SLEEP = 50000 };
+/* A sleep that took no longer than this, in nanoseconds, was not worth it: falling asleep and
+ * being woken alone take 20000 to 180000. */
+enum { SHORT_SLEEP = 200000 };
 /* Looks between which the processor is offered to others, before a sleep. */
 enum { MOST_YIELDS = 64 };
 /* Pauses between looks do not grow beyond that. */

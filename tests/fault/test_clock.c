@@ -50,7 +50,8 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 	if (!real)
 		*(void **)&real = next("clock_gettime");
 	int r = real(clock, t);
-	if (r == 0 && clock != CLOCK_MONOTONIC && clock != CLOCK_PROCESS_CPUTIME_ID)
+	if (r == 0 && clock != CLOCK_MONOTONIC && clock != CLOCK_PROCESS_CPUTIME_ID &&
+	    clock != CLOCK_BOOTTIME) /* which nobody can set, either */
 		t->tv_sec += leap();
 	return r;
 }
