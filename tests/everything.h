@@ -173,7 +173,10 @@ static inline void try_running_process(void)
 		struct pollfd sentinel = {.events = POLLIN};
 		went_well(fd = mpx_process_sentinel(p));
 		sentinel.fd = fd;
-		child_check(fd < 0 || poll(&sentinel, 1, 0) == 0);
+		int ready;
+		while ((ready = poll(&sentinel, 1, 0)) < 0 && errno == EINTR)
+			continue; /* signals may come thick and fast */
+		child_check(fd < 0 || ready == 0);
 		child_check(mpx_process_is_alive(p));
 		child_fails(mpx_process_join(p, 0.002), ETIMEDOUT);
 		child_fails(mpx_process_exitcode(p, &code), EAGAIN);
