@@ -101,6 +101,16 @@ static inline void try_values(void)
 	mpx_array_free(a);
 }
 
+/* Signals may come thick and fast, and interrupt it. */
+static inline int poll_one(struct pollfd *p, int milliseconds)
+{
+	int r;
+	do
+		r = poll(p, 1, milliseconds);
+	while (r < 0 && errno == EINTR);
+	return r;
+}
+
 static inline void try_queue(void)
 {
 	static unsigned char large[300000], back[300000];
@@ -110,9 +120,9 @@ static inline void try_queue(void)
 	if (!got(q, mpx_queue_new()))
 		return;
 	if (went_well(p.fd = mpx_queue_fileno(q)))
-		child_check(poll(&p, 1, 0) == 0);
+		child_check(poll_one(&p, 0) == 0);
 	if (went_well(mpx_queue_put(q, &x, sizeof x, SOON))) {
-		child_check(p.fd < 0 || poll(&p, 1, 3000) == 1);
+		child_check(p.fd < 0 || poll_one(&p, 3000) == 1);
 		child_check(mpx_queue_get(q, &y, sizeof y, SOON) == sizeof y && y == 17);
 	}
 	fill(large, sizeof large, 5);
@@ -138,7 +148,7 @@ static inline void try_process(void)
 		went_well(fd = mpx_process_sentinel(p));
 		child_check(mpx_process_join(p, SOON) == 0);
 		sentinel.fd = fd;
-		child_check(fd < 0 || poll(&sentinel, 1, 0) == 1);
+		child_check(fd < 0 || poll_one(&sentinel, 0) == 1);
 		child_check(mpx_process_exitcode(p, &code) == 0 && code == 7);
 		child_check(!mpx_process_is_alive(p));
 		child_check(mpx_process_terminate(p) == 0);
@@ -173,10 +183,7 @@ static inline void try_running_process(void)
 		struct pollfd sentinel = {.events = POLLIN};
 		went_well(fd = mpx_process_sentinel(p));
 		sentinel.fd = fd;
-		int ready;
-		while ((ready = poll(&sentinel, 1, 0)) < 0 && errno == EINTR)
-			continue; /* signals may come thick and fast */
-		child_check(fd < 0 || ready == 0);
+		child_check(fd < 0 || poll_one(&sentinel, 0) == 0);
 		child_check(mpx_process_is_alive(p));
 		child_fails(mpx_process_join(p, 0.002), ETIMEDOUT);
 		child_fails(mpx_process_exitcode(p, &code), EAGAIN);
