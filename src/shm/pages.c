@@ -133,7 +133,7 @@ uint32_t mpx__run_find(uint32_t n, uint32_t align)
 	struct mpx__heap *h = heap();
 	uint32_t page = find(n, align);
 
-	if (h->kept_n == 0 || (page != MPX__NO_PAGE && page < h->top))
+	if (h->kept_n == 0 || (page != MPX__NO_PAGE && page <= h->top && n <= h->top - page))
 		return page;
 	let_go(); /* before the heap grows */
 	return find(n, align);
@@ -172,6 +172,10 @@ void mpx__run_keep(uint32_t page)
 	struct mpx__heap *h = heap();
 	uint32_t n = head_length(atomic_load(&h->head[page]));
 
+	if (h->keeps) { /* holes would stay for ever: there had better be few */
+		mpx__run_end(page);
+		return;
+	}
 	if (h->kept_n == MPX__KEPT)
 		let_go();
 	atomic_store_explicit(&h->head[page], (uint64_t)MPX__RUN_KEPT << 32 | n,

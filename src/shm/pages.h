@@ -57,8 +57,9 @@ void mpx__run_begin(uint32_t page, uint32_t kind, uint32_t n);
 
 void mpx__run_end(uint32_t page);
 
-/* The same, but the run stays whole; until somebody takes it again, by reuse, which gives
- * MPX__NO_PAGE if there is none of n pages, and then by begin_again. Its pages are dirty. */
+/* The same, but the run stays whole, where pages can be given back to the system; until somebody
+ * takes it again, by reuse, which gives MPX__NO_PAGE if there is none of n pages, and then by
+ * begin_again. Its pages are dirty. */
 void mpx__run_keep(uint32_t page);
 uint32_t mpx__run_reuse(uint32_t n);
 void mpx__run_begin_again(uint32_t page, uint32_t kind, uint32_t n);
