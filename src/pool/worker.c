@@ -135,13 +135,16 @@ __attribute__((noinline)) static size_t run_without_timeout(struct mpx__worker *
 /* The same of one item, which has so much time. */
 static size_t run_in_time(struct mpx__worker *w, struct mpx_result *job, size_t item, int *failed)
 {
+	/* Numbers, for nothing may be added to NULL, not even nothing. */
+	uintptr_t in = (uintptr_t)job->in + item * job->in_size;
+	uintptr_t out = (uintptr_t)job->out + item * job->out_size;
 	int64_t end = mpx__os_now() + job->timeout;
 	bool late;
 
 	atomic_store_explicit(&w->item, item, memory_order_relaxed);
 	message[0] = '\0';
 	atomic_store(&w->expires, (uint64_t)end & ~MPX__WARNED);
-	*failed = job->fn(job->in + item * job->in_size, job->out + item * job->out_size);
+	*failed = job->fn((const void *)in, (void *)out);
 	late = was_late(w);
 	if (late && !message[0])
 		mpx_fail(ETIMEDOUT, "ran longer than its timeout");
