@@ -113,6 +113,17 @@ static void killed_putting(struct world *w)
 }
 
 /* A waiter gets what the victim has put, or else what I put. */
+/* All is taken, also what the victim may have put, before anybody looks who died; what is put
+ * then must come behind it. */
+static void killed_putting_and_got(struct world *w)
+{
+	ssize_t n;
+	expect(w, VICTIMS, CASE->size, MAYBE);
+	while ((n = mpx_queue_get(w->q, buffer, sizeof buffer, 0)) >= 0)
+		arrived(w, n);
+	step_check(errno == ETIMEDOUT);
+	put_mine(w, 8);
+}
 static void killed_putting_to_waiter(struct world *w)
 {
 	expect(w, VICTIMS, CASE->size, MAYBE);
@@ -261,6 +272,8 @@ static const struct step steps[] = {
 	{"put 100 bytes, maxsize, one place left", PUT(.size = 100, .filled = 3, .maxsize = 4)},
 	{"put 100 bytes, limit of bytes", PUT(.size = 100, .filled = 3, .bytes = 1000)},
 	{"put 4096 bytes, empty", PUT(.size = 4096)},
+	{"put 100 bytes, then all is taken", make, compose_one, put_one,
+	 .killed = killed_putting_and_got, .after = after, ON(.size = 100, .filled = 2)},
 	{"put 5000 bytes, half full", PUT(.size = 5000, .filled = 3)},
 	{"put 5000 bytes, limit of bytes", PUT(.size = 5000, .filled = 2, .bytes = 20000)},
 	{"put 1 MiB", PUT(.size = MIB, .filled = 2)},
