@@ -147,7 +147,7 @@ static void test_backoff(void **state)
 	/* It is no task that runs: a time limit does not count it. */
 	memset(t, 0, sizeof *t);
 	r = mpx_pool_apply_async(pool, third_time, &t, sizeof t, sizeof out,
-				 MPX_TASK(.retries = 2, .backoff = 0.4, .timeout = 0.7));
+				 MPX_TASK(.retries = 2, .backoff = 0.8, .timeout = 1.5));
 	assert_ok(mpx_result_get(r, &out, SOON));
 	assert_int_equal(t->attempt[2], 2);
 	mpx_result_free(r);

@@ -83,7 +83,7 @@ static void one_map(mpx_pool *pool, struct item *items, int trouble, uint64_t *s
 		bad += troubled;
 	}
 	rc = mpx_pool_map_sized(pool, work, in, sizeof *in, out, sizeof *out, ITEMS,
-				MPX_TASK(.chunksize = chunksize, .timeout = 0.5,
+				MPX_TASK(.chunksize = chunksize, .timeout = 1,
 					 .retries = trouble == FLAKY ? 2 : 0));
 	if (expected[trouble] == 0)
 		assert_int_equal(rc, 0);
