@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LARGE = MPX__RUN_LARGE, SLAB = MPX__RUN_SLAB };
 enum { SLAB_PAGES = 16, SLAB_SIZE = SLAB_PAGES * MPX__PAGE, LARGE_OFFSET = 64 };
@@ -67,16 +68,19 @@ void mpx__heap_init(struct mpx__heap *h, char *begin, char *end)
 	/* Per page: 8 bytes of head, 2 bits, and the page. */
 	size_t pages = (size_t)(end - begin) * 4 / (MPX__PAGE * 4 + 33);
 	size_t words = pages / 64 + 1;
+	size_t unit = (size_t)sysconf(_SC_PAGESIZE) / MPX__PAGE;
 
 	h->head = (_Atomic uint64_t *)(void *)begin;
 	h->used = (uint64_t *)(void *)(begin + pages * 8);
 	h->dirty = h->used + words;
 	begin = (char *)(h->dirty + words);
-	begin += MPX__PAGE - (uintptr_t)begin % MPX__PAGE;
+	unit = unit ? unit : 1;
+	begin += unit * MPX__PAGE - (uintptr_t)begin % (unit * MPX__PAGE);
 	while (begin + pages * MPX__PAGE > end)
 		pages--;
 	h->base = begin;
 	h->pages = (uint32_t)pages;
+	h->unit = (uint32_t)unit;
 	h->size = pages * MPX__PAGE;
 	h->spare = MPX__SPARE_LEAST;
 }

@@ -48,6 +48,7 @@ struct mpx__heap {
 	_Alignas(128) char *base; /* of page 0 */
 	size_t size;		  /* bytes from there on */
 	uint32_t pages;
+	uint32_t unit;		/* so many are a page of the system's */
 	_Atomic uint64_t *head; /* truth: [pages]; 0, or kind << 32 | length */
 	uint64_t *used;		/* index: a bit per page */
 	uint64_t *dirty;	/* index: free pages that may not be zero */
@@ -57,6 +58,7 @@ struct mpx__heap {
 	uint32_t lowest;      /* index: no free page below */
 	uint64_t used_pages;  /* index */
 	uint64_t dirty_pages; /* index */
+	uint64_t edges;	      /* index: of them, those that were no whole pages of the system's */
 	uint64_t serial;      /* of the last allocation; only grows */
 	uint32_t spare;	      /* so many dirty pages are kept */
 	uint32_t purged;      /* pages given back, and not wanted since */

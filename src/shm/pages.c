@@ -74,6 +74,7 @@ void mpx__pages_rebuild(void)
 	h->used_pages = 0;
 	h->lowest = 0;
 	h->purged = h->missed = 0;
+	h->edges = 0;
 	h->kept_n = 0;
 	while (page < h->top) {
 		uint64_t head = atomic_load(&h->head[page]);
@@ -86,6 +87,25 @@ void mpx__pages_rebuild(void)
 	}
 }
 
+/* Of n free pages, gives back those that are whole pages of the system's: what it is told to
+ * discard it rounds up. False: it discards nothing. */
+static bool give_back(uint32_t page, uint32_t n)
+{
+	struct mpx__heap *h = heap();
+	uint32_t end = (page + n) / h->unit * h->unit;
+
+	page = (page + h->unit - 1) / h->unit * h->unit;
+	if (page >= end)
+		return true;
+	n = end - page;
+	if (!mpx__os_discard(page_address(page), (size_t)n * MPX__PAGE))
+		return false;
+	bit_fill(h->dirty, page, n, false);
+	h->dirty_pages -= n;
+	h->purged += n;
+	return true;
+}
+
 void mpx__pages_purge(void)
 {
 	struct mpx__heap *h = heap();
@@ -94,14 +114,12 @@ void mpx__pages_purge(void)
 	let_go();
 	for (; (page = bit_find(h->dirty, page, h->top, true)) < h->top; page = end) {
 		end = bit_find(h->dirty, page, h->top, false);
-		if (!mpx__os_discard(page_address(page), (size_t)(end - page) * MPX__PAGE)) {
+		if (!give_back(page, end - page)) {
 			h->keeps = true;
 			return;
 		}
-		bit_fill(h->dirty, page, end - page, false);
-		h->dirty_pages -= end - page;
-		h->purged += end - page;
 	}
+	h->edges = h->dirty_pages;
 }
 
 /* --- runs ------------------------------------------------------------------------------ */
@@ -128,15 +146,27 @@ static uint32_t find(uint32_t n, uint32_t align)
 	}
 }
 
+/* Before anything is written up there: who repairs takes for zero what is above. */
+static void raise_top(uint32_t end)
+{
+	if (end > heap()->top) {
+		heap()->top = end;
+		atomic_thread_fence(memory_order_release);
+	}
+}
+
 uint32_t mpx__run_find(uint32_t n, uint32_t align)
 {
 	struct mpx__heap *h = heap();
 	uint32_t page = find(n, align);
 
-	if (h->kept_n == 0 || (page != MPX__NO_PAGE && page <= h->top && n <= h->top - page))
-		return page;
-	let_go(); /* before the heap grows */
-	return find(n, align);
+	if (h->kept_n > 0 && (page == MPX__NO_PAGE || page > h->top || n > h->top - page)) {
+		let_go(); /* before the heap grows */
+		page = find(n, align);
+	}
+	if (page != MPX__NO_PAGE)
+		raise_top(page + n);
+	return page;
 }
 
 bool mpx__run_dirty(uint32_t page, uint32_t n)
@@ -144,17 +174,8 @@ bool mpx__run_dirty(uint32_t page, uint32_t n)
 	return bit_find(heap()->dirty, page, page + n, true) < page + n;
 }
 
-static void raise_top(uint32_t end)
-{
-	if (end > heap()->top) {
-		heap()->top = end;
-		atomic_thread_fence(memory_order_release); /* before any head up there */
-	}
-}
-
 void mpx__run_begin(uint32_t page, uint32_t kind, uint32_t n)
 {
-	raise_top(page + n);
 	atomic_store_explicit(&heap()->head[page], (uint64_t)kind << 32 | n, memory_order_release);
 	index_take(page, n);
 }

@@ -46,7 +46,7 @@ static inline uint32_t head_length(uint64_t head)
 enum { MPX__RUN_LARGE = 1, MPX__RUN_SLAB, MPX__RUN_KEPT };
 
 /* The first free run of n pages that starts at a multiple of align, or MPX__NO_PAGE.
- * It is nobody's until mpx__run_begin. */
+ * It may be written to, and is nobody's until mpx__run_begin. */
 uint32_t mpx__run_find(uint32_t n, uint32_t align);
 
 /* May these pages be other than zero? */
@@ -64,7 +64,7 @@ void mpx__run_keep(uint32_t page);
 uint32_t mpx__run_reuse(uint32_t n);
 void mpx__run_begin_again(uint32_t page, uint32_t kind, uint32_t n);
 
-/* Gives all free pages back to the system. */
+/* Gives all free pages back to the system, as far as they are pages of its own. */
 void mpx__pages_purge(void);
 
 /* What is kept for the next who asks: a quarter of what is in use, and at least 16 MiB; up
@@ -76,7 +76,7 @@ static inline void purge_if_much(void)
 	struct mpx__heap *h = heap();
 	uint64_t quarter = h->used_pages / 4;
 
-	if (!h->keeps && h->dirty_pages > (quarter > h->spare ? quarter : h->spare))
+	if (!h->keeps && h->dirty_pages > h->edges + (quarter > h->spare ? quarter : h->spare))
 		mpx__pages_purge();
 }
 
