@@ -126,25 +126,30 @@ size_t mpx__os_memory_available(void)
 /* --- life of processes ---------------------------------------------------- */
 
 /* A pid is a process only together with the time it was started: /proc/PID/stat
- * gives that in field 22 and the state in field 3, both counted behind the last
- * ')' since the name in field 2 may contain anything. */
-static bool read_stat(pid_t pid, char *state, uint64_t *birth)
+ * gives that in field 22, the state in field 3 and the number of threads in field 20, all
+ * counted behind the last ')' since the name in field 2 may contain anything. The state is
+ * that of the first thread: a zombie lives on in its others. */
+static bool read_stat(pid_t pid, bool *gone, uint64_t *birth)
 {
-	char path[32], text[1024];
+	char path[32], text[1024], state;
+	unsigned long threads = 0;
 	const char *p;
 
 	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
 	if (read_file(path, text, sizeof text) <= 0 || !(p = strrchr(text, ')')) || p[1] != ' ')
 		return false;
-	*state = p[2];
+	state = p[2];
 	p += 2;
 	for (int field = 3; field < 22 && p; field++) {
+		if (field == 20)
+			threads = strtoul(p, NULL, 10);
 		p = strchr(p, ' ');
 		p = p ? p + 1 : NULL;
 	}
 	if (!p)
 		return false;
 	*birth = strtoull(p, NULL, 10);
+	*gone = state == 'X' || (state == 'Z' && threads <= 1);
 	return true;
 }
 
@@ -169,21 +174,21 @@ static bool births_are_times;
 int mpx__os_life_init(void)
 {
 	uint64_t birth;
-	char state;
+	bool gone;
 
-	births_are_times = read_stat(getpid(), &state, &birth) && birth && birth <= ticks_now();
+	births_are_times = read_stat(getpid(), &gone, &birth) && birth && birth <= ticks_now();
 	return 0;
 }
 
 uint64_t mpx__os_life_begin(unsigned slot)
 {
 	uint64_t birth = 0;
-	char state;
+	bool gone;
 
 	(void)slot;
 	if (births_are_times)
 		return ticks_now();
-	return read_stat(getpid(), &state, &birth) ? birth : 0;
+	return read_stat(getpid(), &gone, &birth) ? birth : 0;
 }
 
 static bool is_another(uint64_t began, uint64_t birth)
@@ -191,14 +196,19 @@ static bool is_another(uint64_t began, uint64_t birth)
 	return birth && (births_are_times ? began > birth : began != birth);
 }
 
-/* What needs no descriptor: a zombie has no program any more. False in doubt. */
+/* What needs no descriptor: a zombie has no program any more, and of its threads, each of
+ * which has a folder, only the first is left. False in doubt. */
 static bool has_no_memory(pid_t pid)
 {
 	char path[32], target[8];
+	struct stat tasks;
 
 	snprintf(path, sizeof path, "/proc/%ld/exe", (long)pid);
-	return readlink(path, target, sizeof target) < 0 && errno == ENOENT &&
-	       readlink("/proc/self/exe", target, sizeof target) > 0;
+	if (readlink(path, target, sizeof target) >= 0 || errno != ENOENT ||
+	    readlink("/proc/self/exe", target, sizeof target) <= 0)
+		return false;
+	snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
+	return stat(path, &tasks) == 0 && tasks.st_nlink <= 3;
 }
 
 static int pidfd_open(pid_t pid)
@@ -209,12 +219,12 @@ static int pidfd_open(pid_t pid)
 bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
 {
 	uint64_t now;
-	char state;
+	bool gone;
 	int fd;
 
 	(void)slot;
-	if (read_stat(pid, &state, &now))
-		return state == 'Z' || state == 'X' || is_another(now, birth);
+	if (read_stat(pid, &gone, &now))
+		return gone || is_another(now, birth);
 	/* Not there, or hidden (hidepid), or no /proc at all, or no descriptor left. */
 	if (kill(pid, 0) != 0 && errno == ESRCH)
 		return true;
@@ -234,9 +244,9 @@ bool mpx__os_process_gone(pid_t pid)
 uint64_t mpx__os_process_birth(pid_t pid)
 {
 	uint64_t birth;
-	char state;
+	bool gone;
 
-	return read_stat(pid, &state, &birth) ? birth : 0;
+	return read_stat(pid, &gone, &birth) ? birth : 0;
 }
 
 uint64_t mpx__os_process_world(void)

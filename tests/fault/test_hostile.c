@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * Hosts that are no friends: a holder of a lock that ends in any way there is; a thief
+ * Hosts that are no friends: a holder of a lock that ends in any way there is, or seems to; a thief
  * of exit statuses; Ctrl-C on a terminal; a kernel short of memory (a control group's limit) that
  * kills a holder and a worker; a program of nobody's in an empty root without /proc, /dev and /tmp.
  *
@@ -9,7 +9,8 @@
  * own group, if it may, or MPX_FAULT_CGROUP. Skipped otherwise.
  *
  * Seen to fail with, in src/shm/word.c: take_dead that finds nobody dead. In
- * src/platform/linux.c: a readable pidfd not believed (the empty root).
+ * src/platform/linux.c: a readable pidfd not believed (the empty root); any zombie taken for dead,
+ * by its state or for want of memory.
  */
 #define _GNU_SOURCE
 #include "family.h"
@@ -19,6 +20,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -87,6 +89,66 @@ static void test_ways_to_end(void **state)
 #endif
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		ends_that_way(SIGNALS + signals[i], -signals[i]);
+}
+
+/* --- a process whose first thread has ended ----------------------------------------------- */
+
+struct lingering {
+	mpx_lock *l;
+	atomic_bool held, go;
+	atomic_int released; /* 1: well */
+};
+
+static void *hold(void *arg)
+{
+	struct lingering *l = arg;
+	double end = now() + 2 * SOON;
+	if (mpx_lock_acquire(l->l, SOON) == 0) {
+		atomic_store(&l->held, true);
+		while (!atomic_load(&l->go) && now() < end)
+			nap();
+		atomic_store(&l->released, mpx_lock_release(l->l) == 0 ? 1 : -1);
+	}
+	return NULL;
+}
+
+static int leave_it_to_a_thread(void *arg)
+{
+	struct lingering *l = arg;
+	pthread_t t;
+	child_check(pthread_create(&t, NULL, hold, l) == 0);
+	child_soon(atomic_load(&l->held));
+	pthread_exit(NULL);
+}
+
+/* The system shows a zombie, which holds the lock all the same. */
+static void test_first_thread_ends(void **state)
+{
+	(void)state;
+#if SANITIZED
+	skip();
+#endif
+	struct rlimit old, none;
+	struct lingering *l = mpx_calloc(1, sizeof *l);
+	assert_non_null(l);
+	assert_non_null(l->l = mpx_lock_new());
+	mpx_process *p = start(leave_it_to_a_thread, l);
+	assert_soon(atomic_load(&l->held) && !pid_running(mpx_process_pid(p)));
+	assert_times_out(mpx_lock_acquire(l->l, 0.3), 0.3);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){0, old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int r = mpx_lock_acquire(l->l, 0.3), error = errno;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(r, -1);
+	assert_int_equal(error, ETIMEDOUT);
+	atomic_store(&l->go, true);
+	assert_ok(mpx_lock_acquire(l->l, SOON));
+	assert_int_equal(atomic_load(&l->released), 1);
+	assert_ok(mpx_lock_release(l->l));
+	assert_int_equal(ends(p), 0);
+	mpx_lock_free(l->l);
+	mpx_free(l);
 }
 
 /* --- a thief of statuses ---------------------------------------------------------------------- */
@@ -401,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_ways_to_end),
+		mpx_test(test_first_thread_ends),
 		mpx_test(test_stolen_signal),
 		mpx_test(test_interrupt_on_a_terminal),
 		mpx_test(test_out_of_memory),
