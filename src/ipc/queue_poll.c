@@ -12,6 +12,9 @@
  * (P4), rings, disarms exactly the number it saw, and only then commits. Full fences
  * between P1 and P2, P3 and P4: one of the two sees the other. And since the bell is
  * rung before the message is there, no kill can fall between message and bell.
+ *
+ * Producers do not even look for armed entries while there has never been a watcher. So
+ * who takes an entry passes through the guard in any case: who comes later knows of it.
  */
 #include "ipc/queue.h"
 
@@ -84,6 +87,7 @@ static struct mpx__watcher *take_entry(mpx_queue *q, uint64_t address)
 			continue;
 		if (!atomic_compare_exchange_strong(&w->peer, &peer, mpx__self()))
 			continue;
+		atomic_store(&w->armed, 0); /* a dead one's */
 		atomic_store(&w->address, address);
 		used = atomic_load(&q->watchers);
 		while (used <= i && !atomic_compare_exchange_weak(&q->watchers, &used, i + 1))
@@ -132,15 +136,17 @@ static bool pass_guard(mpx_queue *q)
 
 /* What settling needs once the lock has been given back. */
 struct armed {
-	int fd; /* -1: there is no bell */
+	struct mpx__watcher *watcher; /* NULL: there is no bell */
 	uint64_t address;
+	uint32_t number;
+	bool fresh;
 };
 
 /* Under the lock. */
-static struct armed arm(struct bell *bell)
+static struct armed arm(struct bell *bell, bool fresh)
 {
 	static uint32_t number; /* new for each arming by this process */
-	struct armed a = {-1, 0};
+	struct armed a = {.fresh = fresh};
 
 	if (!bell)
 		return a;
@@ -149,28 +155,43 @@ static struct armed arm(struct bell *bell)
 		number = 1;
 	atomic_store(&bell->watcher->armed, number); /* P1 */
 	atomic_thread_fence(memory_order_seq_cst);
-	a.fd = bell->fd;
+	a.watcher = bell->watcher;
+	a.number = number;
 	a.address = atomic_load(&bell->watcher->address);
 	return a;
 }
 
-/* Without the lock: a producer inside its guard may be waiting for that. */
+/* Through a doorbell of our own, if we have one: that needs no other descriptor. */
+static int ring(uint64_t address)
+{
+	int error;
+
+	mpx__private_lock();
+	error = mpx__os_bell_ring(address, bells ? bells->fd : -1);
+	mpx__private_unlock();
+	return error;
+}
+
+/* Without the lock: a producer inside its guard may be waiting for that. (Meanwhile another
+ * thread may have closed the bell: who has its address now looks in vain. And a producer that
+ * saw what stood in the entry before may have disarmed it and rung another bell.) */
 static void look_again(mpx_queue *q, struct armed a)
 {
 	bool inside = false;
 
-	if (a.fd < 0)
+	if (!a.watcher)
 		return;
-	if (mpx__word_owner(&q->p.guard)) /* P2 */
+	if (a.fresh || mpx__word_owner(&q->p.guard)) /* P2 */
 		inside = !pass_guard(q);
-	if (inside || mpx__queue_count(q) || atomic_load(&q->closed))
-		mpx__os_bell_ring(a.address, a.fd);
+	if (inside || atomic_load(&a.watcher->armed) != a.number || mpx__queue_count(q) ||
+	    atomic_load(&q->closed))
+		ring(a.address);
 }
 
 /* The descriptor of the queue's bell, for the program or for one more in mpx_wait. */
 static int bell_for(mpx_queue *q, bool program)
 {
-	struct armed a = {-1, 0};
+	struct armed a = {0};
 	struct bell *bell;
 	int fd = -1;
 
@@ -179,7 +200,7 @@ static int bell_for(mpx_queue *q, bool program)
 	bell = *find(q);
 	if (!bell) {
 		bell = new_bell(q);
-		a = arm(bell);
+		a = arm(bell, true);
 	}
 	if (bell) {
 		fd = bell->fd;
@@ -201,15 +222,25 @@ int mpx__queue_watch(mpx_queue *q)
 	return bell_for(q, false);
 }
 
-/* Through a doorbell of our own, if we have one: that needs no other descriptor. */
-static int ring(uint64_t address)
+/* One that is refused has been closed: by a dead process, whose entry is free then; or by one
+ * that is about to give its entry up, or to arm it anew with another bell (P2). 0 or an errno
+ * value. */
+static int ring_watcher(struct mpx__watcher *w)
 {
+	uint32_t armed = atomic_load(&w->armed); /* P4 */
+	uint32_t peer = atomic_load(&w->peer);
 	int error;
 
-	mpx__private_lock();
-	error = mpx__os_bell_ring(address, bells ? bells->fd : -1);
-	mpx__private_unlock();
-	return error;
+	if (!armed || !peer)
+		return 0;
+	error = ring(atomic_load(&w->address));
+	if (error && mpx__peer_dead(peer))
+		atomic_compare_exchange_strong(&w->peer, &peer, 0);
+	else if (error && error != ECONNREFUSED)
+		return error;
+	else
+		atomic_compare_exchange_strong(&w->armed, &armed, 0);
+	return 0;
 }
 
 int mpx__queue_ring(mpx_queue *q)
@@ -220,20 +251,9 @@ int mpx__queue_ring(mpx_queue *q)
 	atomic_thread_fence(memory_order_seq_cst); /* P3: the guard has been taken */
 	n = atomic_load_explicit(&q->watchers, memory_order_relaxed);
 	for (uint32_t i = 0; i < n; i++) {
-		struct mpx__watcher *w = &q->watcher[i];
-		uint32_t armed = atomic_load(&w->armed); /* P4 */
-		uint32_t peer = atomic_load(&w->peer);
-		int error;
+		int error = ring_watcher(&q->watcher[i]);
 
-		if (!armed || !peer)
-			continue;
-		error = ring(atomic_load(&w->address));
-		if (error == ECONNREFUSED)
-			atomic_compare_exchange_strong(&w->peer, &peer, 0);
-		else if (error)
-			failed = error;
-		else
-			atomic_compare_exchange_strong(&w->armed, &armed, 0);
+		failed = error ? error : failed;
 	}
 	return failed;
 }
@@ -244,7 +264,7 @@ void mpx__queue_settle(mpx_queue *q)
 	struct armed a;
 
 	mpx__private_lock();
-	a = arm(*find(q));
+	a = arm(*find(q), false);
 	mpx__private_unlock();
 	look_again(q, a);
 	errno = saved;
@@ -253,6 +273,7 @@ void mpx__queue_settle(mpx_queue *q)
 /* Its entry in the queue is free again. Under the lock. */
 static void give_up(struct bell **place)
 {
+	atomic_store(&(*place)->watcher->armed, 0);
 	atomic_store(&(*place)->watcher->peer, 0);
 	drop(place);
 }
