@@ -196,7 +196,10 @@ static void tidy(mpx_queue *q)
 	}
 }
 
-/* One look. ETIMEDOUT: there is nothing. */
+/* Not an errno value: those of others would be taken for it. */
+enum { NOTHING = -1 };
+
+/* One look: 0, NOTHING is there, or an errno value. */
 static int try(mpx_queue *q, struct receiver *r, int64_t deadline)
 {
 	bool closed = atomic_load(&q->closed);
@@ -213,7 +216,7 @@ static int try(mpx_queue *q, struct receiver *r, int64_t deadline)
 		if (r->waited)
 			r->more = seen(ring);
 	} else {
-		error = closed ? EPIPE : EAGAIN;
+		error = closed ? EPIPE : NOTHING;
 	}
 	mpx__guard_release(&q->c.guard);
 	if (before != atomic_load_explicit(&q->c.ring, memory_order_relaxed))
@@ -244,7 +247,7 @@ static int get(mpx_queue *q, struct receiver *r, int64_t deadline)
 	struct mpx__slice slice = {0};
 	int error;
 
-	for (; (error = try(q, r, deadline)) == EAGAIN; r->waited = true) {
+	for (; (error = try(q, r, deadline)) == NOTHING; r->waited = true) {
 		if (settled_early(q))
 			continue;
 		if (!mpx__event_wait_patiently(&q->items, may_get, q, &slice, deadline,

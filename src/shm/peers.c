@@ -117,15 +117,20 @@ void mpx__peer_bury(uint32_t id)
 }
 
 /* Nobody will come to bury a process whose creator is dead, or who had none. */
+static bool is_abandoned(uint32_t slot, uint64_t word)
+{
+	uint32_t creator = word_creator(word);
+
+	return word_state(word) != FREE && (!creator || mpx__peer_dead(creator)) &&
+	       mpx__peer_dead(make_id(slot, word_generation(word)));
+}
+
 static void bury_if_abandoned(uint32_t slot)
 {
 	uint64_t word = atomic_load(&mpx__family_base->peers.slot[slot].word);
-	uint32_t id = make_id(slot, word_generation(word));
 
-	if (word_state(word) == FREE || (word_creator(word) && !mpx__peer_dead(word_creator(word))))
-		return;
-	if (mpx__peer_dead(id))
-		mpx__peer_bury(id);
+	if (is_abandoned(slot, word))
+		mpx__peer_bury(make_id(slot, word_generation(word)));
 }
 
 static bool take_free(uint32_t slot, uint64_t from, uint64_t to)
@@ -138,7 +143,8 @@ static bool take_free(uint32_t slot, uint64_t from, uint64_t to)
 	return atomic_compare_exchange_strong(&peers->slot[slot].word, &from, to);
 }
 
-/* A free slot becomes RESERVED by its creator, or that of a process BEGINNING. */
+/* A free slot becomes RESERVED by its creator, or that of a process BEGINNING: which cannot bury
+ * anybody yet, since it is nobody. */
 static uint32_t take_slot(uint32_t who, uint32_t state)
 {
 	struct mpx__peers *peers = &mpx__family_base->peers;
@@ -150,10 +156,32 @@ static uint32_t take_slot(uint32_t who, uint32_t state)
 
 		if (slot == 0)
 			continue;
-		if (word_state(word) != FREE)
+		if (word_state(word) != FREE && state == RESERVED)
 			bury_if_abandoned(slot);
+		else if (word_state(word) != FREE)
+			continue;
 		else if (take_free(slot, word, make_word(who, generation, state)))
 			return make_id(slot, generation);
+	}
+	errno = EAGAIN;
+	return 0;
+}
+
+/* The same where none is free: that of an abandoned process, who may have left blocks. */
+static uint32_t take_dead(uint32_t who, uint32_t *dead)
+{
+	struct mpx__peers *peers = &mpx__family_base->peers;
+
+	for (uint32_t slot = 1; slot < MPX__PEER_SLOTS; slot++) {
+		uint64_t word = atomic_load(&peers->slot[slot].word);
+		uint32_t generation = next_generation(word_generation(word));
+
+		if (is_abandoned(slot, word) &&
+		    atomic_compare_exchange_strong(&peers->slot[slot].word, &word,
+						   make_word(who, generation, BEGINNING))) {
+			*dead = make_id(slot, word_generation(word));
+			return make_id(slot, generation);
+		}
 	}
 	errno = EAGAIN;
 	return 0;
@@ -253,7 +281,7 @@ static void forget_self(void)
 
 uint32_t mpx__peer_join(void)
 {
-	uint32_t id;
+	uint32_t id, dead = 0;
 
 	if (!mpx__family())
 		return 0;
@@ -262,11 +290,17 @@ uint32_t mpx__peer_join(void)
 	id = atomic_load(&mpx__peer_self);
 	if (!id) {
 		id = take_slot((uint32_t)getpid(), BEGINNING);
+		if (!id)
+			id = take_dead((uint32_t)getpid(), &dead);
 		if (id && !begin(id, 0)) {
 			id = 0;
 			errno = EAGAIN;
 		}
 		atomic_store(&mpx__peer_self, id);
+		if (id && dead) {
+			mpx__heap_sweep(dead);
+			mpx__peers_tidy();
+		}
 	}
 	mpx__private_unlock();
 	return id;

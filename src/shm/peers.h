@@ -11,9 +11,9 @@
  * A slot's life: FREE(g) -> RESERVED(g) -> BEGINNING(g) -> RUNNING(g) -> FREE(g+1), each
  * by one compare-exchange. The parent reserves before it forks; the child's first act is
  * to begin, and if that fails (the parent died and somebody buried the slot) it must end
- * at once. A process that nobody reserved for goes from FREE to BEGINNING. While it is
- * that, its pid stands in the word, and it alone writes the rest of the slot. Whoever has
- * evidence of a death may bury.
+ * at once. A process that nobody reserved for goes from FREE to BEGINNING (where none is free,
+ * from a dead one's RUNNING(g - 1)). While it is that, its pid stands in the word, and it alone
+ * writes the rest of the slot. Whoever has evidence of a death may bury.
  */
 #ifndef MPX_SHM_PEERS_H
 #define MPX_SHM_PEERS_H

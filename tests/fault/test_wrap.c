@@ -7,7 +7,8 @@
  * numbers of the heap. And a table of peers with few places left.
  *
  * Seen to fail with, in src/shm/peers.c: no end to generations; nobody buries the
- * abandoned in take_slot. In src/ipc/ring.c: ends compared instead of subtracted
+ * abandoned in take_slot; who is nobody does (test_no_place), or leaves a dead one's blocks. In
+ * src/ipc/queue_get.c: EAGAIN for NOTHING. In src/ipc/ring.c: ends compared instead of subtracted
  * (has_room). In src/ipc/queue.h: the count as a difference of 64 bits (mpx__queue_count).
  */
 #define _POSIX_C_SOURCE 200809L
@@ -258,6 +259,67 @@ static void test_few_places(void **state)
 	mpx_lock_free(l);
 }
 
+/* --- none at all: who has no place is told so; a dead one's place will do ------------------- */
+
+static int without_a_place(void *arg)
+{
+	mpx_queue *q = arg;
+	char byte;
+	double begin = now();
+	child_fails(mpx_queue_get(q, &byte, 1, 0), EAGAIN);
+	child_fails(mpx_queue_get(q, &byte, 1, 20), EAGAIN);
+	child_fails(mpx_queue_put(q, "x", 1, 20), EAGAIN);
+	child_check(now() - begin < 15);
+	return 0;
+}
+
+static uint64_t blocks_now(void)
+{
+	uint64_t blocks, used, dirty;
+	mpx__heap_count(&blocks, &used, &dirty);
+	return blocks;
+}
+
+static int die_with_a_block(void *unused)
+{
+	(void)unused;
+	child_check(mpx__heap_alloc(100, mpx__self()));
+	raise(SIGKILL);
+	return 0;
+}
+
+static int take_the_place(void *arg)
+{
+	child_check(mpx__self());
+	child_check(blocks_now() == *(const uint64_t *)arg);
+	return die_with_a_block(arg);
+}
+
+static void test_no_place(void **state)
+{
+	(void)state;
+	enum { MOST = MPX__PEER_SLOTS };
+	static uint32_t taken[MOST];
+	mpx_queue *q = mpx_queue_new();
+	uint64_t blocks;
+	int n = 0;
+	assert_non_null(q);
+	assert_ok(mpx_queue_put(q, "x", 1, SOON));
+	blocks = blocks_now();
+	while (n < MOST && (taken[n] = mpx__peer_reserve()))
+		n++;
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(run_child(without_a_place, q), 0);
+	mpx__peer_cancel(taken[--n]);
+	assert_int_equal(run_child(die_with_a_block, NULL), -SIGKILL);
+	assert_int_equal(blocks_now(), blocks + 1);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(run_child(take_the_place, &blocks), -SIGKILL);
+	while (n > 0)
+		mpx__peer_cancel(taken[--n]);
+	mpx_queue_free(q);
+}
+
 /* --- serial numbers --------------------------------------------------------------------------- */
 
 static void test_serials(void **state)
@@ -277,7 +339,7 @@ int main(void)
 		mpx_test(test_queue_counts), mpx_test(test_queue_limits),
 		mpx_test(test_eventcounts),  mpx_test(test_killed_at_the_wrap),
 		mpx_test(test_generations),  mpx_test(test_few_places),
-		mpx_test(test_serials),
+		mpx_test(test_no_place),     mpx_test(test_serials),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
