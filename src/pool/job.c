@@ -22,22 +22,23 @@ bool mpx__is_pool(const mpx_pool *pool)
 /* --- the lock and its recovery ---------------------------------------------------- */
 
 static void free_all_forgotten(mpx_pool *pool);
+static void remove_and_free(mpx_pool *pool, struct mpx_result *job);
 static void finish_failing(mpx_pool *pool);
 static void finish_stopping(mpx_pool *pool);
 static void finish_aborting(mpx_pool *pool);
 
-/* The holder died: what is not truth is made from it, the job that was being added
- * or removed is freed unless it is in the list of all, and so are those that the
- * holder was about to free. */
+/* The holder died: what is not truth is made from it, and the job that was being added
+ * or removed is freed (nobody else knows of it), and so are those that the holder was about
+ * to free. */
 static void recover(mpx_pool *pool)
 {
 	struct mpx_result *noted = atomic_load(&pool->noted), *before = NULL;
+	bool in_all = false;
 
 	for (struct mpx_result *job = pool->all; job; before = job, job = job->all_next) {
 		job->all_prev = before;
 		job->listed = false;
-		if (job == noted)
-			noted = NULL;
+		in_all = in_all || job == noted;
 	}
 	pool->pending_last = NULL;
 	for (struct mpx_result *job = pool->pending; job; job = job->next) {
@@ -45,7 +46,9 @@ static void recover(mpx_pool *pool)
 		job->prev = pool->pending_last;
 		pool->pending_last = job;
 	}
-	if (noted)
+	if (noted && in_all)
+		remove_and_free(pool, noted);
+	else if (noted)
 		mpx__heap_free_noted(noted, MPX__TAG_OBJECT, pool->noted_serial);
 	atomic_store(&pool->noted, NULL);
 	finish_failing(pool);
@@ -149,10 +152,11 @@ void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
 	THEN;
 	if (job->all_next)
 		job->all_next->all_prev = job;
-	atomic_store(&pool->noted, NULL);
 	if (job->waiter && job->waiter != pool->creator)
 		atomic_store_explicit(&pool->guests, 1, memory_order_relaxed);
 	append_pending(pool, job);
+	THEN;
+	atomic_store(&pool->noted, NULL);
 }
 
 static void remove_and_free(mpx_pool *pool, struct mpx_result *job)
@@ -430,33 +434,40 @@ bool mpx__job_worker_died(mpx_pool *pool, struct mpx__worker *w, uint32_t id, mp
 	return again;
 }
 
-bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
+/* It has been said that it is. */
+static void finish_cancelling(mpx_pool *pool, struct mpx_result *job)
 {
 	mpx_failure failure = {.index = job->scanned * job->chunksize, .error = ECANCELED};
 
-	if (atomic_load(&job->ready))
-		return false;
 	failure.exit_status = -1;
 	snprintf(failure.message, sizeof failure.message, "cancelled");
 	for (int i = 0; i < pool->used && pool->backend == MPX_BACKEND_PROCESSES; i++)
 		if (atomic_load(&pool->worker[i].job) == job)
 			atomic_store(&pool->worker[i].condemned, ECANCELED);
 	set_failure(job, &failure);
-	THEN;
-	job->aborted = ECANCELED;
-	THEN;
 	make_ready(pool, job);
 	atomic_store(&job->stopped, 1); /* for workers that nobody can end */
+}
+
+bool mpx__job_cancel(mpx_pool *pool, struct mpx_result *job)
+{
+	if (atomic_load(&job->ready))
+		return false;
+	job->aborted = ECANCELED;
+	THEN;
+	finish_cancelling(pool, job);
 	return true;
 }
 
 /* Likewise who cancelled one, or all of them. */
 static void finish_aborting(mpx_pool *pool)
 {
-	for (struct mpx_result *job = pool->all; job; job = job->all_next)
+	bool all = atomic_load(&pool->state) == MPX__POOL_TERMINATED;
+
+	for (struct mpx_result *job = pool->all; job && !all; job = job->all_next)
 		if (job->aborted && !atomic_load(&job->ready))
-			make_ready(pool, job);
-	if (atomic_load(&pool->state) == MPX__POOL_TERMINATED)
+			finish_cancelling(pool, job);
+	if (all)
 		mpx__job_fail_all(pool, pool->broken ? (int)pool->broken : ECANCELED,
 				  "the pool was terminated");
 }
@@ -488,11 +499,11 @@ void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
 		if (atomic_load(&job->ready))
 			continue;
 		failure.index = job->scanned * job->chunksize;
+		job->aborted = error;
+		THEN;
 		if (!atomic_load(&job->failed) ||
 		    job->failure[job->failed - 1].index > failure.index)
 			set_failure(job, &failure);
-		THEN;
-		job->aborted = error;
 		THEN;
 		make_ready(pool, job);
 		atomic_store(&job->stopped, 1);

@@ -133,12 +133,14 @@ bool mpx_result_successful(mpx_result *r)
 int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t size)
 {
 	const mpx_failure *f;
+	bool ready;
 
 	if (!is_result(r))
 		return -1;
+	ready = is_ready(r); /* first: while it is not, there may be another one soon */
 	f = mpx__result_failure(r);
-	if (!failure || !is_ready(r) || !f) {
-		errno = !failure ? EINVAL : !is_ready(r) ? EAGAIN : ENOENT;
+	if (!failure || !ready || !f) {
+		errno = !failure ? EINVAL : !ready ? EAGAIN : ENOENT;
 		return -1;
 	}
 	memset(failure, 0, size);

@@ -85,6 +85,7 @@ static int run_worker(void *arg)
 	if (s->creator_watch >= 0)
 		close(s->creator_watch);
 	pthread_sigmask(SIG_SETMASK, &s->creators_mask, NULL);
+	atomic_store(&s->pool->worker[number].id, mpx__self()); /* if the supervisor cannot any more */
 	return mpx__worker_main(s->pool, number);
 }
 

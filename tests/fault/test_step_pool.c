@@ -565,7 +565,7 @@ static const struct step steps[] = {
 	{"cancel what waits in a crowd", make_crowd, NULL, cancel_waiting,
 	 .killed = killed_in_a_crowd, .after = after_gated, .seconds = 2, ON(.workers = 1, .n = 3)},
 	{"cancel what runs", make_gated_result, NULL, cancel_running, .killed = killed_cancelling,
-	 .after = after_gated, .seconds = 0.5, ON(.workers = 1, .n = 3)},
+	 .after = after_gated, .seconds = 2, ON(.workers = 1, .n = 3)},
 	{"imap_next", make, begin_imap, next_imap, .killed = killed, .after = after, .seconds = 3,
 	 ON(.workers = 1, .n = 0)},
 	{"imap_free, with work waiting", make_gated, begin_imap, free_imap,
