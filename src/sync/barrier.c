@@ -190,6 +190,8 @@ static int arrive(mpx_barrier *b, uint32_t *phase, uint32_t *index, int64_t dead
 	state = atomic_load(&b->state);
 	*phase = phase_of(state);
 	*index = count_arrived(b, *phase);
+	if (*index == 0)
+		atomic_store(&b->begun, mpx__os_now());
 	if (state & BROKEN)
 		error = ECANCELED;
 	else if (*index == b->parties)
@@ -244,7 +246,8 @@ int mpx_barrier_abort(mpx_barrier *b)
 {
 	if (!is_barrier(b))
 		return -1;
-	break_phase(b, phase_of(atomic_load(&b->state)));
+	atomic_fetch_or(&b->state, BROKEN); /* whichever phase that is */
+	mpx__event_post(&b->change, true);
 	return 0;
 }
 
