@@ -28,6 +28,13 @@ static void init(void)
 	pthread_atfork(mpx__private_lock, mpx__private_unlock, in_child);
 }
 
+/* Before main: what was registered first is locked last, and so the program's handlers take
+ * its locks before ours, as its threads do that call us while they hold them. */
+__attribute__((constructor)) static void init_before_main(void)
+{
+	pthread_once(&once, init);
+}
+
 void mpx__private_lock(void)
 {
 	pthread_once(&once, init);
