@@ -78,12 +78,21 @@ void mpx__os_unmap(void *addr, size_t size)
 	munmap(addr, size);
 }
 
+/* At once where that is possible: another thread may be about to start a program. */
+#ifdef SOCK_CLOEXEC
+#define STREAM (SOCK_STREAM | SOCK_CLOEXEC)
+#else
+#define STREAM SOCK_STREAM
+#endif
+
 int mpx__os_socketpair(int fd[2])
 {
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) != 0)
+	if (socketpair(AF_UNIX, STREAM, 0, fd) != 0)
 		return -1;
+#ifndef SOCK_CLOEXEC
 	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
 	fcntl(fd[1], F_SETFD, FD_CLOEXEC);
+#endif
 #ifdef SO_NOSIGPIPE
 	setsockopt(fd[0], SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
 	setsockopt(fd[1], SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,14 +86,29 @@ WRAP(pid_t, fork, (void))
 	return fails(CALL_fork) ? -1 : __real_fork();
 }
 
+/* From the first moment: another thread may be about to start a program. */
+static void is_closed_on_exec(int type)
+{
+	if (type & SOCK_CLOEXEC)
+		return;
+	fprintf(stderr, "a socket that programs inherit\n");
+	abort();
+}
+
 WRAP(int, socketpair, (int domain, int type, int protocol, int fds[2]))
 {
-	return fails(CALL_socketpair) ? -1 : __real_socketpair(domain, type, protocol, fds);
+	if (fails(CALL_socketpair))
+		return -1;
+	is_closed_on_exec(type);
+	return __real_socketpair(domain, type, protocol, fds);
 }
 
 WRAP(int, socket, (int domain, int type, int protocol))
 {
-	return fails(CALL_socket) ? -1 : __real_socket(domain, type, protocol);
+	if (fails(CALL_socket))
+		return -1;
+	is_closed_on_exec(type);
+	return __real_socket(domain, type, protocol);
 }
 
 WRAP(int, bind, (int fd, const struct sockaddr *name, socklen_t size))
