@@ -182,6 +182,10 @@ static inline struct mpx__queue_taken *mpx__queue_entry(mpx_queue *q, uint32_t s
 /* The caller's entry is that of one that died: how much of it has been done. */
 uint32_t mpx__queue_replace_dead(mpx_queue *q, struct mpx__queue_taken *entry);
 
+/* Under the consumers' guard: what the entry's process has taken since then was not committed.
+ * If another of its threads has called task_done meanwhile, that was for somebody else's. */
+void mpx__queue_untake(mpx_queue *q, struct mpx__queue_taken *entry, uint64_t taken);
+
 /* Under the consumers' guard, before they are taken: the caller will have taken n more. */
 static inline void mpx__queue_count_taken(mpx_queue *q, uint32_t n)
 {

@@ -62,20 +62,41 @@ static bool finish_a_lost_one(mpx_queue *q)
 	return true;
 }
 
-/* Somebody else took it, then. Under the guard: nobody takes a dead one's entry over. */
-static int finish_for_another(mpx_queue *q)
+/* Under the guard: nobody takes a dead one's entry over. */
+static bool finish_any(mpx_queue *q)
 {
 	uint32_t used = atomic_load(&mpx__family_base->peers.used);
-	int error = mpx__queue_guard_consumers(q, MPX__SOON);
 	bool found = false;
+
+	for (uint32_t slot = 1; slot < used && !found; slot++)
+		found = finish_one(q, mpx__queue_entry(q, slot));
+	return found || finish_a_lost_one(q);
+}
+
+/* Somebody else took it, then. */
+static int finish_for_another(mpx_queue *q)
+{
+	int error = mpx__queue_guard_consumers(q, MPX__SOON);
+	bool found;
 
 	if (error)
 		return error;
-	for (uint32_t slot = 1; slot < used && !found; slot++)
-		found = finish_one(q, mpx__queue_entry(q, slot));
-	found = found || finish_a_lost_one(q);
+	found = finish_any(q);
 	mpx__guard_release(&q->c.guard);
 	return found ? 0 : EOVERFLOW;
+}
+
+void mpx__queue_untake(mpx_queue *q, struct mpx__queue_taken *e, uint64_t taken)
+{
+	uint32_t n = (uint32_t)atomic_load(&e->taken) - (uint32_t)taken;
+	uint32_t too_many = atomic_load(&e->done) - (uint32_t)taken;
+
+	atomic_store(&e->taken, taken);
+	if (too_many > n)
+		return;
+	atomic_store(&e->done, (uint32_t)taken);
+	while (too_many-- > 0)
+		finish_any(q);
 }
 
 /* Is the entry the caller's, and not that of one before it? */

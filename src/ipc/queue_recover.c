@@ -52,8 +52,8 @@ void mpx__queue_recover_consumers(void *arg)
 
 	if (head == c->head_before) {
 		if (c->entry) {
-			atomic_store(&c->entry->taken, c->taken_before);
 			atomic_store(&c->lost, c->lost_before);
+			mpx__queue_untake(q, c->entry, c->taken_before);
 		}
 		mpx__forget(&c->message);
 	} else {
