@@ -371,7 +371,7 @@ int mpx__os_signal(pid_t pid, int watch, int signal)
 }
 
 /* PR_SET_PDEATHSIG goes by the parent's *thread*: only a main thread lasts as
- * long as its process. */
+ * long as its process (child.c sees to that). */
 bool mpx__os_needs_link(void)
 {
 	return syscall(SYS_gettid) != getpid();

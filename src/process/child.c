@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,53 @@ static void open_watch(struct mpx__child *c)
 	}
 }
 
+/* --- the first thread --------------------------------------------------------------- */
+
+static bool reap(struct mpx__child *c);
+
+static bool has_bound(void)
+{
+	struct mpx__child *c = children;
+
+	while (c && (!c->bound || reap(c)))
+		c = c->next;
+	return c;
+}
+
+/* At its pthread_exit: children without a link would die with it (platform.h), while the
+ * process lives on in other threads. So it stays for as long as both are there. */
+static void stay(void *unused)
+{
+	struct mpx__slice slice = {0};
+	bool bound = true;
+
+	(void)unused;
+	while (bound && !mpx__os_single_threaded()) {
+		mpx__os_sleep(mpx__slice_end(&slice, INT64_MAX) - mpx__os_now());
+		mpx__private_lock();
+		bound = has_bound();
+		mpx__private_unlock();
+	}
+}
+
+static pthread_key_t first_thread;
+
+static void make_key(void)
+{
+	pthread_key_create(&first_thread, stay);
+}
+
+static void bind_to_this_thread(struct mpx__child *c)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	c->bound = true;
+	pthread_once(&once, make_key);
+	pthread_setspecific(first_thread, &first_thread);
+}
+
+/* --- start and end ------------------------------------------------------------------ */
+
 /* Under the lock. */
 static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool orphan)
 {
@@ -189,7 +237,9 @@ static int start(struct mpx__child *c, int (*run)(void *arg), void *arg, bool or
 	close_if_open(&b.link[1]);
 	c->link = b.link[0];
 	open_watch(c);
-	c->left = c->ended = c->known = false;
+	c->left = c->ended = c->known = c->bound = false;
+	if (!orphan && b.link[0] < 0)
+		bind_to_this_thread(c);
 	c->next = children;
 	children = c;
 	return 0;

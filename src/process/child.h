@@ -25,6 +25,7 @@ struct mpx__child {
 	pid_t pid;
 	int watch;   /* readable once it has ended; or -1 */
 	int link;    /* our end of the link, closed by its end; or -1 */
+	bool bound;  /* it ends with the thread that forked it, the first one */
 	bool left;   /* its end of the link is closed, yet it lives */
 	bool ended;  /* and reaped */
 	bool known;  /* status is how */

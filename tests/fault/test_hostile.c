@@ -10,7 +10,7 @@
  *
  * Seen to fail with, in src/shm/word.c: take_dead that finds nobody dead. In
  * src/platform/linux.c: a readable pidfd not believed (the empty root); any zombie taken for dead,
- * by its state or for want of memory.
+ * by its state or for want of memory. In src/process/child.c: no stay().
  */
 #define _GNU_SOURCE
 #include "family.h"
@@ -149,6 +149,61 @@ static void test_first_thread_ends(void **state)
 	assert_int_equal(ends(p), 0);
 	mpx_lock_free(l->l);
 	mpx_free(l);
+}
+
+/* Its children do not go with it. */
+struct first {
+	mpx_process *p;
+	mpx_pool *pool;
+	atomic_bool leaves, went_well;
+};
+
+static int wait_for_ever(void *unused)
+{
+	(void)unused;
+	alarm(80);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void *go_on(void *arg)
+{
+	struct first *f = arg;
+	unsigned x = 5, y = 0;
+	child_soon(atomic_load(&f->leaves) && (asleep(getpid()) || !pid_running(getpid())));
+	child_check(mpx_pool_apply(f->pool, square, &x, &y) == 0 && y == 25);
+	child_check(mpx_process_is_alive(f->p));
+	mpx_pool_free(f->pool);
+	child_check(mpx_process_kill(f->p) == 0 && mpx_process_join(f->p, SOON) == 0);
+	mpx_process_free(f->p);
+	atomic_store(&f->went_well, true);
+	return NULL;
+}
+
+static int have_children_and_leave(void *arg)
+{
+	struct first *f = arg;
+	pthread_t t;
+	f->p = mpx_process_new(.target = wait_for_ever);
+	f->pool = mpx_pool_new(.processes = 2);
+	child_check(f->p && mpx_process_start(f->p) == 0 && f->pool);
+	child_check(pthread_create(&t, NULL, go_on, f) == 0 && pthread_detach(t) == 0);
+	atomic_store(&f->leaves, true);
+	pthread_exit(NULL);
+}
+
+static void test_children_of_the_first_thread(void **state)
+{
+	(void)state;
+#if SANITIZED
+	skip();
+#endif
+	struct first *f = mpx_calloc(1, sizeof *f);
+	assert_non_null(f);
+	assert_int_equal(run_child(have_children_and_leave, f), 0);
+	assert_true(atomic_load(&f->went_well));
+	mpx_free(f);
 }
 
 /* --- a thief of statuses ---------------------------------------------------------------------- */
@@ -464,6 +519,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_ways_to_end),
 		mpx_test(test_first_thread_ends),
+		mpx_test(test_children_of_the_first_thread),
 		mpx_test(test_stolen_signal),
 		mpx_test(test_interrupt_on_a_terminal),
 		mpx_test(test_out_of_memory),
