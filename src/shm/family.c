@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct mpx__family *mpx__family_base;
+_Atomic(struct mpx__family *) mpx__family_base;
 int mpx__spins;
 
 /* "512M" and the like; 0 if it is no size. */
@@ -97,13 +97,16 @@ static void make_family(void)
 
 struct mpx__family *mpx__family(void)
 {
-	if (!mpx__family_base) {
-		mpx__private_lock();
-		if (!mpx__family_base)
-			make_family();
-		mpx__private_unlock();
-		if (!mpx__family_base)
-			errno = ENOMEM;
-	}
-	return mpx__family_base;
+	struct mpx__family *f = mpx__family_base;
+
+	if (f)
+		return f;
+	mpx__private_lock();
+	if (!mpx__family_base)
+		make_family();
+	f = mpx__family_base;
+	mpx__private_unlock();
+	if (!f)
+		errno = ENOMEM;
+	return f;
 }

@@ -33,8 +33,9 @@ struct mpx__family {
 	struct mpx__peers peers;
 };
 
-/* NULL until the family exists; constant afterwards. */
-extern struct mpx__family *mpx__family_base;
+/* NULL until the family exists; constant afterwards. Atomic since who sees it, in another
+ * thread than the one that made it, must see what is in it. */
+extern _Atomic(struct mpx__family *) mpx__family_base;
 
 /* How often it pays to look again before sleeping; 0 on a single processor. */
 extern int mpx__spins;
@@ -42,7 +43,8 @@ extern int mpx__spins;
 /* Is it inside the heap at all? */
 static inline bool mpx__heap_contains(const void *p, size_t size)
 {
-	const struct mpx__heap *heap = mpx__family_base ? &mpx__family_base->heap : NULL;
+	struct mpx__family *f = mpx__family_base;
+	const struct mpx__heap *heap = f ? &f->heap : NULL;
 	uintptr_t offset = heap ? (uintptr_t)p - (uintptr_t)heap->base : 0;
 
 	return heap && offset < heap->size && size <= heap->size - offset;
