@@ -103,7 +103,7 @@ int mpx__os_life_init(void)
 		return -1;
 	unlink(path);
 	/* Out of the way of programs that count on low numbers. */
-	life_fd = fcntl(low, F_DUPFD, 100);
+	life_fd = fcntl(low, F_DUPFD_CLOEXEC, 100);
 	if (life_fd < 0)
 		life_fd = low;
 	else
@@ -124,12 +124,18 @@ static bool life_known(void)
 	return fstat(life_fd, &st) == 0 && st.st_dev == life_device && st.st_ino == life_inode;
 }
 
+/* Of this process, whose own lock is none to itself. */
+static unsigned life_slot;
+static pid_t life_pid;
+
 uint64_t mpx__os_life_begin(unsigned slot)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
 
 	while (fcntl(life_fd, F_SETLK, &lock) != 0 && errno == EINTR)
 		;
+	life_slot = slot;
+	life_pid = getpid();
 	return 0;
 }
 
@@ -138,7 +144,7 @@ bool mpx__os_life_gone(pid_t pid, unsigned slot, uint64_t birth)
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = slot, .l_len = 1};
 
 	(void)birth;
-	if (pid == getpid())
+	if (slot == life_slot && life_pid == getpid())
 		return false;
 	if (kill(pid, 0) != 0 && errno == ESRCH)
 		return true;

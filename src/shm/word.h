@@ -103,12 +103,13 @@ static inline uint32_t mpx__word_owner(const struct mpx__word *word)
 	return atomic_load(&word->owner) & MPX__OWNER;
 }
 
-/* Does the calling process hold it? */
+/* Does the calling process hold it? (Who has no id yet holds nothing, and takes none for that:
+ * signal handlers ask.) */
 static inline bool mpx__word_mine(struct mpx__word *word)
 {
 	uint32_t owner = atomic_load_explicit(&word->owner, memory_order_relaxed) & MPX__OWNER;
 
-	return owner && owner == mpx__self();
+	return owner && owner == atomic_load_explicit(&mpx__peer_self, memory_order_relaxed);
 }
 
 #endif
