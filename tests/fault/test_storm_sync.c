@@ -56,34 +56,32 @@ static int use_semaphore(void *arg)
 	return 0;
 }
 
-static void lock(struct world *w)
+/* True: the lock's holder was killed. */
+static bool is_mended(struct world *w, int r)
 {
-	int r = mpx_condition_acquire(w->c, SOON);
-
 	child_check(r == 0 || errno == EOWNERDEAD);
 	if (r != 0)
 		child_check(mpx_condition_consistent(w->c) == 0);
+	return r != 0;
 }
 
-/* In turn; who is next may have been killed: its successor waits for its number. */
+/* In turn; who is next may have been killed: its successor waits for its number. And whose
+ * turn it was may have been killed before it had told the others. */
 static int take_turns(void *arg)
 {
 	const struct member *m = arg;
 	struct world *w = m->w;
 
-	lock(w);
+	if (is_mended(w, mpx_condition_acquire(w->c, SOON)))
+		child_check(mpx_condition_notify_all(w->c) == 0);
 	while (!atomic_load(&w->stop)) {
 		if (w->turn % MEMBERS == (unsigned)m->number) {
 			w->turn++;
 			did_it(w);
 			child_check(mpx_condition_notify_all(w->c) == 0);
-			continue;
+		} else if (is_mended(w, mpx_condition_wait(w->c, SOON))) {
+			child_check(mpx_condition_notify_all(w->c) == 0);
 		}
-		int r = mpx_condition_wait(w->c, SOON);
-
-		child_check(r == 0 || errno == EOWNERDEAD);
-		if (r != 0)
-			child_check(mpx_condition_consistent(w->c) == 0);
 	}
 	child_check(mpx_condition_notify_all(w->c) == 0);
 	child_check(mpx_condition_release(w->c) == 0);
@@ -96,7 +94,7 @@ static int pass_notice(void *arg)
 {
 	struct world *w = ((const struct member *)arg)->w;
 
-	lock(w);
+	is_mended(w, mpx_condition_acquire(w->c, SOON));
 	while (!atomic_load(&w->stop)) {
 		int r = mpx_condition_wait(w->c, 0.2), error = errno;
 
