@@ -9,6 +9,7 @@
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/private.h"
 #include "ipc/wait.h"
 #include "process/child.h"
 #include "shm/family.h"
@@ -27,6 +28,7 @@ enum { NAME_MAX_BYTES = 128 };
 struct mpx_process {
 	struct mpx__object object;
 	uint32_t parent; /* peer id of the process that made it */
+	unsigned users;	 /* the program, and end_children; under mpx__private_lock */
 	mpx_target *target;
 	void *args;
 	bool daemon, orphan;
@@ -158,6 +160,7 @@ mpx_process *mpx_process_create(const mpx_process_options *options)
 	if (!p)
 		return NULL;
 	p->parent = mpx__self();
+	p->users = 1;
 	p->target = o.target;
 	p->args = o.args;
 	p->daemon = o.daemon;
@@ -351,6 +354,22 @@ int mpx_process_interrupt(mpx_process *p)
 	return send_signal(p, SIGINT);
 }
 
+/* The last user frees it. */
+static void let_go(mpx_process *p)
+{
+	bool last;
+
+	mpx__private_lock();
+	last = --p->users == 0;
+	if (last)
+		mpx__child_free(p->child); /* nobody can find it any more */
+	mpx__private_unlock();
+	if (!last)
+		return;
+	free(p->name);
+	mpx__object_free_own(p);
+}
+
 int mpx_process_free(mpx_process *p)
 {
 	if (!p)
@@ -363,9 +382,7 @@ int mpx_process_free(mpx_process *p)
 		return fail(EPERM);
 	if (p->started && !poll_and_tell(p))
 		return fail(EBUSY);
-	mpx__child_free(p->child);
-	free(p->name);
-	mpx__object_free_own(p);
+	let_go(p);
 	return 0;
 }
 
@@ -447,17 +464,20 @@ static void terminate_daemon(struct mpx__child *c, void *unused)
 		mpx__child_signal(c, SIGTERM);
 }
 
-/* The first child in the list that has to be waited for. */
+/* A child that has to be waited for: *arg, of which the caller is a user then. */
 static void find_unfinished(struct mpx__child *c, void *arg)
 {
-	mpx_process *p = c->owner;
+	mpx_process **found = arg, *p = c->owner;
 
-	if (p && !p->orphan && !mpx__child_poll(c))
-		*(mpx_process **)arg = p;
+	if (*found || !p || p->orphan || mpx__child_poll(c))
+		return;
+	p->users++;
+	*found = p;
 }
 
 /* What Python does when a process ends normally: daemons get SIGTERM, everybody
- * else is joined. (A daemon that will not go gets SIGKILL after a second.) */
+ * else is joined. (A daemon that will not go gets SIGKILL after a second.) Meanwhile
+ * another thread may free what has ended. */
 static void end_children(void)
 {
 	mpx_process *p;
@@ -472,5 +492,6 @@ static void end_children(void)
 			mpx__child_signal(p->child, SIGKILL);
 		mpx__child_wait(p->child, INT64_MAX);
 		poll_and_tell(p);
+		let_go(p);
 	}
 }
