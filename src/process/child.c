@@ -309,19 +309,19 @@ bool mpx__child_poll(struct mpx__child *c)
 int mpx__child_wait(struct mpx__child *c, int64_t deadline)
 {
 	struct mpx__slice slice = {0};
+	bool pause = false;
 
+	/* In slices: a grandchild may hold the end of a link, and the program may have closed
+	 * what tells us, and have another file there. If that is readable, it is left alone
+	 * for a slice. */
 	for (;;) {
+		int fd = c->watch >= 0 ? c->watch : c->link;
+
 		if (mpx__child_poll(c))
 			return 0;
 		if (mpx__passed(deadline))
 			return ETIMEDOUT;
-		/* A watch is exact. The end of a link may be held open by a
-		 * grandchild, and -1 is a mere pause: look again now and then. */
-		if (c->watch >= 0)
-			mpx__os_poll_readable(c->watch, deadline);
-		else
-			mpx__os_poll_readable(c->left ? -1 : c->link,
-					      mpx__slice_end(&slice, deadline));
+		pause = mpx__os_poll_readable(pause ? -1 : fd, mpx__slice_end(&slice, deadline));
 	}
 }
 

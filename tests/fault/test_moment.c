@@ -2,10 +2,12 @@
  * Copyright (c) 2026 The libmpx authors
  *
  * While a wait for a child is asleep: another thread joins the child and frees the handle
- * that the exit of the program waits for. The moment is found by a poll() of this program's
- * own.
+ * that the exit of the program waits for; the descriptor that the wait looks at becomes
+ * another one. The moment is found by a poll() of this program's own.
  *
- * Seen to fail with, in src/process/process.c: no user counted in find_unfinished.
+ * Seen to fail with, in src/process/process.c: no user counted in find_unfinished. In
+ * src/process/child.c: no slices where there is a watch; no pause after a descriptor that
+ * is readable though the child lives (both in mpx__child_wait).
  */
 #define _GNU_SOURCE
 #include "children.h"
@@ -108,6 +110,57 @@ static void test_freed_while_the_exit_waits(void **state)
 	assert_int_equal(run_child(exec_itself, NULL), 5);
 }
 
+/* --- a descriptor that is another one's meanwhile -------------------------------------------- */
+
+static void let_child_go(void)
+{
+	s->go = 1;
+}
+
+static double processor_time(void)
+{
+	struct timespec t;
+	child_check(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Its number is that of a pipe from now on, readable or not. */
+static void lose_sentinel(int fd, bool readable)
+{
+	int fds[2];
+	child_check(pipe(fds) == 0);
+	child_check(dup2(fds[0], fd) == fd);
+	child_check(!readable || send_byte(fds[1]));
+}
+
+static int program_that_loses_a_sentinel(void *args)
+{
+	int code = 0;
+	alarm(20);
+	p = mpx_process_new(.target = until_go, .args = s);
+	child_check(p && mpx_process_start(p) == 0);
+	child_check(mpx_process_sentinel(p) >= 0);
+	lose_sentinel(mpx_process_sentinel(p), args != NULL);
+	double before = processor_time();
+	child_fails(mpx_process_join(p, 1), ETIMEDOUT);
+	child_check(processor_time() - before < 0.5); /* it slept */
+	in_poll = let_child_go;
+	child_check(mpx_process_join(p, MPX_FOREVER) == 0);
+	child_check(mpx_process_exitcode(p, &code) == 0 && code == 7);
+	child_check(mpx_process_free(p) == 0);
+	return 0;
+}
+
+static void test_sentinel_lost(void **state)
+{
+	(void)state;
+	s = share();
+	assert_int_equal(run_child(program_that_loses_a_sentinel, NULL), 0);
+	s->go = 0;
+	assert_int_equal(run_child(program_that_loses_a_sentinel, s), 0);
+	mpx_free(s);
+}
+
 int main(int argc, char **argv)
 {
 	program = argv[0];
@@ -115,6 +168,7 @@ int main(int argc, char **argv)
 		return program_that_exits();
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_freed_while_the_exit_waits),
+		mpx_test(test_sentinel_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
