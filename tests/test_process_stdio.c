@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 The libmpx authors
  *
- * test_process_stdio.c - stdio exactly once, also beside threads; a parent that reads;
- * atexit handlers; standard input; descriptors 0 to 2 closed.
+ * test_process_stdio.c - stdio exactly once, also beside threads, and beside one that keeps
+ * a FILE for itself; a parent that reads; atexit handlers; standard input; descriptors 0
+ * to 2 closed.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -154,6 +155,73 @@ static void test_start_beside_a_blocked_reader(void **state)
 	assert_int_equal(run_child(program_with_a_reader, NULL), 0);
 }
 
+struct holder {
+	struct files *files;
+	FILE *file;
+	_Atomic bool holds;
+};
+
+static void *hold(void *arg)
+{
+	struct holder *h = arg;
+	flockfile(h->file);
+	h->holds = true;
+	return idle(NULL);
+}
+
+/* A thread that never lets go of a FILE, as one does that sits in a read. */
+static int leave_beside_a_holder(void *args)
+{
+	struct files *f = args;
+	struct holder *h = calloc(1, sizeof *h); /* outlives the stack */
+	pthread_t t;
+	child_check(h && freopen(f->out, "w", stdout));
+	h->file = f->file;
+	child_check(pthread_create(&t, NULL, hold, h) == 0);
+	child_soon(h->holds);
+	FILE *own = fopen(f->log, "a"); /* this thread may be in one itself */
+	child_check(own);
+	flockfile(own);
+	fprintf(own, "child's log");
+	printf("child");
+	if (f->threads)
+		exit(7);
+	return 7;
+}
+
+static int program_beside_a_holder(void *args)
+{
+	struct files *f = args;
+	f->file = fopen(f->in, "r");
+	child_check(f->file);
+	mpx_process *p = mpx_process_new(.target = leave_beside_a_holder, .args = f);
+	int code = 0;
+	child_check(p && mpx_process_start(p) == 0);
+	child_check(mpx_process_join(p, 30) == 0);
+	child_check(mpx_process_exitcode(p, &code) == 0 && code == 7);
+	child_check(mpx_process_free(p) == 0);
+	return 0;
+}
+
+static void test_exit_beside_a_blocked_thread(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 2; way++) {
+		struct files f = {.threads = way};
+		temporary(f.out, sizeof f.out);
+		temporary(f.log, sizeof f.log);
+		temporary(f.in, sizeof f.in);
+		assert_int_equal(run_child(program_beside_a_holder, &f), 0);
+		assert_file_is(f.out, "child");
+#ifdef __GLIBC__
+		assert_file_is(f.log, "child's log"); /* flushes the youngest FILE first */
+#endif
+		unlink(f.out);
+		unlink(f.log);
+		unlink(f.in);
+	}
+}
+
 static struct shared *volatile atexit_shared;
 
 static void at_exit(void)
@@ -293,6 +361,7 @@ int main(void)
 		mpx_test(test_stdio_exactly_once),
 		mpx_test(test_stdio_exactly_once_beside_threads),
 		mpx_test(test_start_beside_a_blocked_reader),
+		mpx_test(test_exit_beside_a_blocked_thread),
 		mpx_test(test_atexit_only_in_the_parent),
 		mpx_test(test_standard_input),
 		mpx_test(test_closed_stdio),

@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Nanoseconds from the end of a process's descriptors to its own, at most. */
-enum { MOMENT = 50000000 };
+/* Nanoseconds, at most: from the end of a process's descriptors to its own; that the exit
+ * waits for a FILE that another thread is in. */
+enum { MOMENT = 50000000, FLUSH_TIME = 1000000000 };
 
 /* This process's children, and all that is in them, under mpx__private_lock. */
 static struct mpx__child *children;
@@ -43,14 +44,60 @@ static void forget_children(void)
 
 /* --- the child's side ------------------------------------------------------------- */
 
+static _Noreturn void leave(int code)
+{
+	mpx__peer_exit(code);
+	_exit(code);
+}
+
+static void *leave_in_time(void *code)
+{
+	int64_t end = mpx__os_now() + FLUSH_TIME;
+
+	while (!mpx__passed(end))
+		mpx__os_sleep(end - mpx__os_now());
+	leave((int)(intptr_t)code);
+}
+
+/* A thread that no handler of the program runs in. Without it, the flush may last. */
+static void start_leaving(int code)
+{
+	sigset_t all, mask;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	pthread_create(&thread, NULL, leave_in_time, (void *)(intptr_t)code);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void flush_unless_in_use(FILE *file)
+{
+	if (ftrylockfile(file) != 0)
+		return;
+	fflush(file);
+	funlockfile(file);
+}
+
+/* A FILE that another thread is blocked in cannot be flushed, nor what fflush(NULL) has in
+ * store after it: with threads, the standard ones come first, as long as it takes. */
+static _Noreturn void flush_and_leave(int code)
+{
+	if (!mpx__os_single_threaded()) {
+		flush_unless_in_use(stdout);
+		flush_unless_in_use(stderr);
+		start_leaving(code);
+	}
+	fflush(NULL);
+	leave(code);
+}
+
 _Noreturn void mpx__child_exit(int code)
 {
 	if (at_exit)
 		at_exit();
 	mpx_log(MPX_LOG_INFO, "process exiting with exitcode %d", code & 0xff);
-	fflush(NULL);
-	mpx__peer_exit(code);
-	_exit(code);
+	flush_and_leave(code);
 }
 
 void mpx__child_at_exit(void (*fn)(void))

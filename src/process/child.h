@@ -57,8 +57,9 @@ void mpx__child_free(struct mpx__child *c);
 /* Calls fn for each child that has been started and not freed, under mpx__private_lock. */
 void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg);
 
-/* In a child: runs what mpx__child_at_exit has been given, flushes what it wrote,
- * leaves its exit code behind, and ends, without the parent's exit handlers. */
+/* In a child: runs what mpx__child_at_exit has been given, flushes what it wrote
+ * (a FILE that another thread is in is waited for a second), leaves its exit code behind, and
+ * ends, without the parent's exit handlers. */
 _Noreturn void mpx__child_exit(int code);
 void mpx__child_at_exit(void (*fn)(void));
 
