@@ -239,6 +239,47 @@ static void test_parent_dies_at_once(void **state)
 	mpx_free(f.s);
 }
 
+static struct shared *volatile held_shared;
+
+static void hold_child(void)
+{
+	struct shared *s = held_shared;
+	s->pids[ORPHAN] = getpid();
+	child_soon(s->go);
+}
+
+static int return_six(void *args)
+{
+	struct shared *s = args;
+	s->result = 6;
+	return 6;
+}
+
+static int leave_an_orphan(void *args)
+{
+	held_shared = args;
+	child_check(pthread_atfork(NULL, NULL, hold_child) == 0);
+	mpx_process *p = mpx_process_new(.target = return_six, .args = args, .orphan = true);
+	child_check(p && mpx_process_start(p) == 0);
+	return 0;
+}
+
+/* An orphan that has been started begins, if only when its parent is dead and forgotten. */
+static void test_parent_ends_before_the_orphan_begins(void **state)
+{
+	(void)state;
+	struct shared *s = share();
+	mpx_memory_stats stats;
+	adopt_orphans(true);
+	assert_int_equal(run_child(leave_an_orphan, s), 0);
+	assert_ok(mpx_memory_stats_now(&stats)); /* whatever the dead held comes back */
+	s->go = 1;
+	assert_soon(s->result == 6);
+	assert_soon(s->pids[ORPHAN] && gone(s->pids[ORPHAN]));
+	adopt_orphans(false);
+	mpx_free(s);
+}
+
 static struct shared *volatile handler_shared;
 
 /* A daemon that notes its SIGTERM. */
@@ -360,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_parent_dies),
 		mpx_test(test_parent_dies_at_once),
+		mpx_test(test_parent_ends_before_the_orphan_begins),
 		mpx_test(test_parent_exits),
 		mpx_test(test_exit_of_a_plain_child),
 	};

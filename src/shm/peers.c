@@ -61,6 +61,11 @@ static uint32_t make_id(uint32_t slot, uint32_t generation)
 	return generation << SLOT_BITS | slot;
 }
 
+static uint64_t make_pid(uint32_t id, pid_t pid)
+{
+	return (uint64_t)generation_of(id) << 32 | (uint32_t)pid;
+}
+
 /* Generations run from 1, so that no id is small and no word in use is 0. */
 static uint32_t next_generation(uint32_t generation)
 {
@@ -72,7 +77,7 @@ static bool is_gone(uint32_t id)
 {
 	struct mpx__peer *peer = slot_of(id);
 
-	return mpx__os_life_gone(atomic_load(&peer->pid), id & (MPX__PEER_SLOTS - 1),
+	return mpx__os_life_gone(mpx__peer_pid(id), id & (MPX__PEER_SLOTS - 1),
 				 atomic_load(&peer->birth));
 }
 
@@ -80,6 +85,18 @@ static bool is_gone(uint32_t id)
 static bool has_ended(pid_t pid)
 {
 	return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Not yet running, it is alive as long as its creator; and then, if that told its pid. */
+static bool will_not_begin(uint32_t id, uint32_t creator)
+{
+	pid_t pid;
+
+	if (word_generation(atomic_load(&slot_of(creator)->word)) == generation_of(creator) &&
+	    !is_gone(creator))
+		return false;
+	pid = mpx__peer_pid(id); /* after the creator's last word */
+	return pid == 0 || has_ended(pid);
 }
 
 bool mpx__peer_dead(uint32_t id)
@@ -95,25 +112,29 @@ bool mpx__peer_dead(uint32_t id)
 		gone = is_gone(id);
 	else if (word_state(word) == BEGINNING)
 		gone = has_ended((pid_t)word_who(word));
-	else if (creator) /* not yet running: alive as long as its creator */
-		gone = word_generation(atomic_load(&slot_of(creator)->word)) !=
-			       generation_of(creator) ||
-		       is_gone(creator);
+	else if (creator)
+		gone = will_not_begin(id, creator);
 	/* What was looked up must have been about this process all the time. */
 	return gone || word_generation(atomic_load(&peer->word)) != generation_of(id);
 }
 
-void mpx__peer_bury(uint32_t id)
+/* If the word is still this one: who was RESERVED may have begun. */
+static void bury(uint32_t id, uint64_t word)
 {
 	struct mpx__peer *peer = slot_of(id);
-	uint64_t word = atomic_load(&peer->word);
 
-	if (word_generation(word) != generation_of(id) || word_state(word) == FREE)
-		return;
-	if (atomic_load(&peer->claims))
+	if (word_state(word) == RUNNING && atomic_load(&peer->claims))
 		mpx__heap_sweep(id);
 	atomic_compare_exchange_strong(&peer->word, &word,
 				       make_word(0, next_generation(generation_of(id)), FREE));
+}
+
+void mpx__peer_bury(uint32_t id)
+{
+	uint64_t word = atomic_load(&slot_of(id)->word);
+
+	if (word_generation(word) == generation_of(id) && word_state(word) != FREE)
+		bury(id, word);
 }
 
 /* Nobody will come to bury a process whose creator is dead, or who had none. */
@@ -130,7 +151,7 @@ static void bury_if_abandoned(uint32_t slot)
 	uint64_t word = atomic_load(&mpx__family_base->peers.slot[slot].word);
 
 	if (is_abandoned(slot, word))
-		mpx__peer_bury(make_id(slot, word_generation(word)));
+		bury(make_id(slot, word_generation(word)), word);
 }
 
 static bool take_free(uint32_t slot, uint64_t from, uint64_t to)
@@ -202,7 +223,7 @@ static bool begin(uint32_t id, uint32_t creator)
 	uint32_t pid = (uint32_t)getpid();
 	uint64_t word = make_word(pid, generation_of(id), BEGINNING);
 
-	atomic_store(&peer->pid, (int32_t)pid);
+	atomic_store(&peer->pid, make_pid(id, (pid_t)pid));
 	atomic_store(&peer->birth, mpx__os_life_begin(id & (MPX__PEER_SLOTS - 1)));
 	atomic_store(&peer->claims, 0);
 	return atomic_compare_exchange_strong(&peer->word, &word,
@@ -223,12 +244,19 @@ void mpx__peer_cancel(uint32_t id)
 
 void mpx__peer_set_pid(uint32_t id, pid_t pid)
 {
-	atomic_store(&slot_of(id)->pid, (int32_t)pid);
+	struct mpx__peer *peer = slot_of(id);
+	uint64_t seen = atomic_load(&peer->pid);
+
+	/* The slot may have been buried, and be another one's by now. */
+	if (word_generation(atomic_load(&peer->word)) == generation_of(id))
+		atomic_compare_exchange_strong(&peer->pid, &seen, make_pid(id, pid));
 }
 
 pid_t mpx__peer_pid(uint32_t id)
 {
-	return atomic_load(&slot_of(id)->pid);
+	uint64_t pid = atomic_load(&slot_of(id)->pid);
+
+	return pid >> 32 == generation_of(id) ? (pid_t)(uint32_t)pid : 0;
 }
 
 bool mpx__peer_begin(uint32_t id)

@@ -11,9 +11,10 @@
  * A slot's life: FREE(g) -> RESERVED(g) -> BEGINNING(g) -> RUNNING(g) -> FREE(g+1), each
  * by one compare-exchange. The parent reserves before it forks; the child's first act is
  * to begin, and if that fails (the parent died and somebody buried the slot) it must end
- * at once. A process that nobody reserved for goes from FREE to BEGINNING (where none is free,
- * from a dead one's RUNNING(g - 1)). While it is that, its pid stands in the word, and it alone
- * writes the rest of the slot. Whoever has evidence of a death may bury.
+ * at once. A parent that has told the child's pid may die: the slot lasts as long as the child. A
+ * process that nobody reserved for goes from FREE to BEGINNING (where none is free, from a dead
+ * one's RUNNING(g - 1)). While it is that, its pid stands in the word, and it alone writes the rest
+ * of the slot. Whoever has evidence of a death may bury.
  */
 #ifndef MPX_SHM_PEERS_H
 #define MPX_SHM_PEERS_H
@@ -31,7 +32,7 @@ struct mpx__peer {
 	 * BEGINNING: the process's own pid instead. */
 	_Alignas(64) _Atomic uint64_t word;
 	_Atomic uint64_t birth;	 /* by the child; with pid, one process for good */
-	_Atomic int32_t pid;	 /* by parent and child, the same; good once RUNNING */
+	_Atomic uint64_t pid;	 /* by parent and child, the same: generation << 32 | pid */
 	_Atomic uint32_t exited; /* by the child before _exit: generation << 9 | 0x100 | code */
 	_Atomic uint32_t claims; /* blocks tagged with its id; may be too large */
 };
@@ -61,8 +62,9 @@ void mpx__peer_cancel(uint32_t id);
 /* For the child: it is id now. False: end at once. */
 bool mpx__peer_begin(uint32_t id);
 
-/* For both, as soon as the pid is known. */
+/* For the parent, as soon as it knows the pid. */
 void mpx__peer_set_pid(uint32_t id, pid_t pid);
+/* 0: not known. */
 pid_t mpx__peer_pid(uint32_t id);
 
 /* For the child: leaves its exit code where no other wait can take it. */

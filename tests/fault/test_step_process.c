@@ -11,8 +11,9 @@
  * Seen to fail with, in src/shm/peers.c: a slot RESERVED by nobody while a plain fork()
  * enters (that was so); the fields written before the slot is known to be the child's
  * (that was so, too); the creator of a RESERVED slot not looked at in mpx__peer_dead; a
- * slot freed before its blocks. In src/process/child.c: no mpx__os_die_with_parent. In
- * src/platform/linux.c: getppid() not looked at after prctl.
+ * slot freed before its blocks; a RESERVED slot whose creator is dead, but that has a pid,
+ * taken for dead; taken for living though that has ended. In src/process/child.c: no
+ * mpx__os_die_with_parent. In src/platform/linux.c: getppid() not looked at after prctl.
  */
 #define _GNU_SOURCE
 #include "step.h"
@@ -119,6 +120,12 @@ static void make_process(struct world *w)
 	step_check(w->p);
 }
 
+static void make_orphan(struct world *w)
+{
+	w->p = mpx_process_new(.target = return_seven, .orphan = true);
+	step_check(w->p);
+}
+
 static void start_it(struct world *w)
 {
 	step_check(mpx_process_start(w->p) == 0);
@@ -191,6 +198,45 @@ static void killed(struct world *w)
 	all_gone(0);
 }
 
+/* The child that has not begun, if its parent told its pid; or 0. */
+static pid_t known_child(void)
+{
+	struct mpx__peers *peers = &mpx__family_base->peers;
+	for (uint32_t i = 1; i < MPX__PEER_SLOTS; i++) {
+		uint64_t word = atomic_load(&peers->slot[i].word);
+		if ((word & 3) == 1) /* reserved */
+			return mpx__peer_pid((uint32_t)word >> 2 << 12 | i);
+	}
+	return 0;
+}
+
+/* An orphan whose pid was told comes to its target, unless it is killed before; another may
+ * be too late. */
+static void killed_with_orphan(struct world *w)
+{
+	pid_t known = known_child();
+	bool kills = known && step_random() % 2;
+	(void)w;
+	places_taken(); /* buries */
+	if (kills)
+		kill(known, SIGKILL);
+	pid_t child = step_let_child_go();
+	int status = 0;
+	if (child) {
+		double end = now() + STEP_HANG;
+		pid_t r;
+		while ((r = waitpid(child, &status, WNOHANG)) == 0 && now() < end)
+			sched_yield();
+		step_check(r == child && (!known || r == known));
+	}
+	if (kills)
+		step_check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	else if (child)
+		step_check(WIFEXITED(status) &&
+			   (WEXITSTATUS(status) == 7 || (WEXITSTATUS(status) == 127 && !known)));
+	all_gone(0);
+}
+
 static int be_heir(void *arg)
 {
 	struct world *w = arg;
@@ -239,6 +285,8 @@ static const struct step steps[] = {
 	 .killed = killed, CHECKS, .seconds = 3, .kin = STEP_HOLDS_CHILD},
 	{"start: the parent, whose child comes too late", make, make_process, start_it,
 	 .killed = killed_with_heir, CHECKS, .seconds = 3, .kin = STEP_HOLDS_CHILD},
+	{"start: the parent of an orphan, before its first step", make, make_orphan, start_it,
+	 .killed = killed_with_orphan, CHECKS, .seconds = 3, .kin = STEP_HOLDS_CHILD},
 	{"start: the child", make, make_process, start_and_join, .killed = killed, CHECKS,
 	 .seconds = 3, .kin = STEP_IN_CHILD},
 	{"start: the parent, when the child is on its way", make, make_process, start_it,

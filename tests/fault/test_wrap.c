@@ -6,10 +6,11 @@
  * counts, positions and bytes, eventcounts, generations in the table of peers, serial
  * numbers of the heap. And a table of peers with few places left.
  *
- * Seen to fail with, in src/shm/peers.c: no end to generations; nobody buries the
- * abandoned in take_slot; who is nobody does (test_no_place), or leaves a dead one's blocks. In
- * src/ipc/queue_get.c: EAGAIN for NOTHING. In src/ipc/ring.c: ends compared instead of subtracted
- * (has_room). In src/ipc/queue.h: the count as a difference of 64 bits (mpx__queue_count).
+ * Seen to fail with, in src/shm/peers.c: no end to generations; a pid without one, or told to
+ * another one; nobody buries the abandoned in take_slot; who is nobody does (test_no_place), or
+ * leaves a dead one's blocks. In src/ipc/queue_get.c: EAGAIN for NOTHING. In src/ipc/ring.c: ends
+ * compared instead of subtracted (has_room). In src/ipc/queue.h: the count as a difference of 64
+ * bits (mpx__queue_count).
  */
 #define _POSIX_C_SOURCE 200809L
 #include "family.h"
@@ -227,6 +228,44 @@ static void test_generations(void **state)
 	mpx_lock_free(l);
 }
 
+static int reserve_and_die(void *arg)
+{
+	*(uint32_t *)arg = mpx__peer_reserve();
+	raise(SIGKILL);
+	return 1;
+}
+
+/* A pid belongs to one generation: who had the place before, and told it too late, do not
+ * count for who has it now. */
+static void test_pid_of_a_former_generation(void **state)
+{
+	(void)state;
+	uint32_t place = 1001, before, *id = mpx_calloc(1, sizeof *id);
+	assert_non_null(id);
+	atomic_store(&mpx__family_base->peers.cursor, place);
+	before = mpx__peer_reserve();
+	assert_int_equal(before % MPX__PEER_SLOTS, place);
+	assert_int_equal(mpx__peer_pid(before), 0);
+	mpx__peer_set_pid(before, getpid());
+	assert_int_equal(mpx__peer_pid(before), getpid());
+	mpx__peer_cancel(before);
+	atomic_store(&mpx__family_base->peers.cursor, place - 1); /* itself takes the other */
+	assert_int_equal(run_child(reserve_and_die, id), -SIGKILL);
+	assert_int_equal(*id % MPX__PEER_SLOTS, place);
+	assert_int_equal(mpx__peer_pid(*id), 0);
+	assert_true(mpx__peer_dead(*id));
+	mpx__peer_bury(*id);
+	/* one that is alive keeps its own */
+	atomic_store(&mpx__family_base->peers.cursor, place);
+	*id = mpx__peer_reserve();
+	assert_int_equal(*id % MPX__PEER_SLOTS, place);
+	mpx__peer_set_pid(*id, 1);
+	mpx__peer_set_pid(before, getpid());
+	assert_int_equal(mpx__peer_pid(*id), 1);
+	mpx__peer_cancel(*id);
+	mpx_free(id);
+}
+
 /* --- places ----------------------------------------------------------------------------------- */
 
 /* A table that is nearly full, and many times more processes than it has places left:
@@ -338,8 +377,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_queue_counts), mpx_test(test_queue_limits),
 		mpx_test(test_eventcounts),  mpx_test(test_killed_at_the_wrap),
-		mpx_test(test_generations),  mpx_test(test_few_places),
-		mpx_test(test_no_place),     mpx_test(test_serials),
+		mpx_test(test_generations),  mpx_test(test_pid_of_a_former_generation),
+		mpx_test(test_few_places),   mpx_test(test_no_place),
+		mpx_test(test_serials),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
