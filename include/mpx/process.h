@@ -30,7 +30,7 @@
  * with threads, and on other systems than Linux, start() flushes stdout and stderr
  * only, since a thread may be blocked in any other FILE: flush those yourself, or
  * they are written twice. Where a thread of the child is blocked in a FILE, the child
- * ends a second later nevertheless: what it wrote to stdout and stderr is flushed, of
+ * ends five seconds later nevertheless: what it wrote to stdout and stderr is flushed, of
  * other streams perhaps not.)
  *
  * The library waits for its own children only, by pid; it works beside other

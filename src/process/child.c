@@ -18,7 +18,8 @@
 
 /* Nanoseconds, at most: from the end of a process's descriptors to its own; that the exit
  * waits for a FILE that another thread is in. */
-enum { MOMENT = 50000000, FLUSH_TIME = 1000000000 };
+enum { MOMENT = 50000000 };
+#define FLUSH_TIME INT64_C(5000000000)
 
 /* This process's children, and all that is in them, under mpx__private_lock. */
 static struct mpx__child *children;

@@ -58,7 +58,7 @@ void mpx__child_free(struct mpx__child *c);
 void mpx__child_each(void (*fn)(struct mpx__child *c, void *arg), void *arg);
 
 /* In a child: runs what mpx__child_at_exit has been given, flushes what it wrote
- * (a FILE that another thread is in is waited for a second), leaves its exit code behind, and
+ * (a FILE that another thread is in is waited for five seconds), leaves its exit code behind, and
  * ends, without the parent's exit handlers. */
 _Noreturn void mpx__child_exit(int code);
 void mpx__child_at_exit(void (*fn)(void));
