@@ -414,6 +414,15 @@ static void test_steps_of_reals(void **state)
 		step(mpx_value_exchange(v, INFINITY), type, -(max_), INFINITY);                    \
 		step(mpx_value_min(v, 1.0), type, INFINITY, 1);                                    \
 		step(mpx_value_max(v, INFINITY), type, 1, INFINITY);                               \
+		/* equal as reals, not bit by bit */                                               \
+		step(mpx_value_exchange(v, -0.0), type, INFINITY, 0);                              \
+		step(mpx_value_compare_exchange(v, 0.0, 1.0), type, 0, 1);                         \
+		step(mpx_value_exchange(v, 0), type, 1, 0);                                        \
+		step(mpx_value_compare_exchange(v, -0.0, 2.0), type, 0, 2);                        \
+		step(mpx_value_compare_exchange(v, NAN, 3.0), type, 2, 2);                         \
+		assert_true(mpx_value_exchange(v, NAN) == 2);                                      \
+		assert_true(isnan(mpx_value_compare_exchange(v, (double)NAN, 7.0)));               \
+		assert_true(isnan(*mpx_value_ptr(v, type)));                                       \
 		mpx_value_free(v);                                                                 \
 	}
 	REALS(STEPS)

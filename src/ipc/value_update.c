@@ -61,6 +61,14 @@ static bool less(mpx_number a, mpx_number b)
 	return a.kind == 'd' ? a.d < b.d : a.kind == 'u' ? a.u < b.u : a.i < b.i;
 }
 
+/* Of two encoded numbers of the same typecode. Reals: 0.0 equals -0.0, a NaN nothing. */
+static bool equal(char typecode, uint64_t a, uint64_t b)
+{
+	if (typecode != 'd' && typecode != 'f')
+		return a == b;
+	return mpx__number_decode(typecode, a, 'd').d == mpx__number_decode(typecode, b, 'd').d;
+}
+
 /* The sum of two encoded numbers of the same typecode, encoded. */
 static uint64_t sum(char typecode, uint64_t a, uint64_t b)
 {
@@ -91,7 +99,7 @@ static uint64_t outcome(char typecode, mpx_value_op op, uint64_t old, uint64_t x
 	case MPX_VALUE_MAX:
 		return less(a, b) ? x : old;
 	case MPX_VALUE_COMPARE_EXCHANGE:
-		return old == expected ? x : old;
+		return equal(typecode, old, expected) ? x : old;
 	case MPX_VALUE_EXCHANGE:
 	default:
 		return x;
