@@ -172,11 +172,13 @@ static void test_conversion_of_reals(void **state)
 	(void)state;
 	holds(d, double, 0.1, 0.1);
 	holds(d, double, 0.5f, 0.5);
+	holds(d, double, 1.5L, 1.5);
 	holds(d, double, DBL_MAX, DBL_MAX);
 	holds(d, double, -DBL_MIN, -DBL_MIN);
 	holds(d, double, INFINITY, (double)INFINITY);
 	holds(f, float, 0.1, 0.1f);
 	holds(f, float, 0.25f, 0.25f);
+	holds(f, float, -0.25L, -0.25f);
 	holds(f, float, -INFINITY, -INFINITY);
 	mpx_value *v = mpx_value_new('d', NAN);
 	double d = 0;
@@ -189,6 +191,7 @@ static void test_conversion_of_reals(void **state)
 	holds(i, int, 2.9, 2);
 	holds(i, int, -2.9, -2);
 	holds(i, int, 2.9f, 2);
+	holds(i, int, -2.9L, -2);
 	holds(i, int, 2147483647.0, INT_MAX);
 	holds(i, int, 2147483647.5, INT_MAX);
 	holds(i, int, -2147483648.0, INT_MIN);
@@ -235,6 +238,7 @@ static void test_conversion_of_reals(void **state)
 	does_not_fit(i, -2147483649.0);
 	does_not_fit(i, 1e10);
 	does_not_fit(i, 3e9f);
+	does_not_fit(i, 3e9L);
 	does_not_fit(I, 4294967296.0);
 	does_not_fit(I, -1.0);
 	does_not_fit(q, 9223372036854775808.0);
@@ -394,7 +398,8 @@ static void test_steps_of_reals(void **state)
 		mpx_value *v = mpx_value_new(CODE(code), 1.5);                                     \
 		assert_non_null(v);                                                                \
 		step(mpx_value_add(v, 0.25), type, 1.5, 1.75);                                     \
-		step(mpx_value_add(v, 0.25f), type, 1.75, 2.0);                                    \
+		step(mpx_value_add(v, 0.125f), type, 1.75, 1.875);                                 \
+		step(mpx_value_add(v, 0.125L), type, 1.875, 2.0);                                  \
 		step(mpx_value_add(v, 1), type, 2, 3.0);                                           \
 		step(mpx_value_add(v, -1LL), type, 3, 2.0);                                        \
 		step(mpx_value_add(v, 6ULL), type, 2, 8.0);                                        \
@@ -441,6 +446,7 @@ static void test_type_of_old_values(void **state)
 	assert_true(mpx_value_add(v, 0.0) == -1.0);
 	assert_true(mpx_value_exchange(v, 3.0) / 2 == -0.5);
 	assert_true(mpx_value_max(v, 1.0) / 2 == 1.5);
+	assert_true(mpx_value_min(v, 3.5L) / 2 == 1.5);
 	mpx_value_free(v);
 	v = mpx_value_new('Q', ULLONG_MAX);
 	assert_true(mpx_value_add(v, 0) == -1);

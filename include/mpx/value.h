@@ -108,11 +108,13 @@ static inline double mpx_number_as_d(mpx_number n)
 /* clang-format off */
 #define MPX_NUMBER(x)                                                         \
 	_Generic((x), float: mpx_number_d, double: mpx_number_d,              \
+		long double: mpx_number_d,                                    \
 		unsigned long: mpx_number_u, unsigned long long: mpx_number_u, \
 		default: mpx_number_i)(x)
 /* The member of a mpx_number that corresponds to the type of x. */
 #define MPX_NUMBER_LIKE(x, number)                                            \
 	_Generic((x), float: mpx_number_as_d, double: mpx_number_as_d,        \
+		long double: mpx_number_as_d,                                 \
 		unsigned long: mpx_number_as_u, unsigned long long: mpx_number_as_u, \
 		default: mpx_number_as_i)(number)
 /* The typecode of a type; '\0' for any other type. */
@@ -142,8 +144,9 @@ static inline double mpx_number_as_d(mpx_number n)
 /**
  * Value(typecode, init): init may be of any arithmetic type and is converted:
  * ('d', 1) is 1.0. Integers wrap, as in Python. A real given for an integer
- * typecode is truncated as in C, ERANGE if it does not fit. Free with
- * mpx_value_free. Fails with EINVAL (unknown typecode), ERANGE, ENOMEM.
+ * typecode is truncated as in C, ERANGE if it does not fit; a long double is rounded to
+ * a double first. Free with mpx_value_free. Fails with EINVAL (unknown typecode),
+ * ERANGE, ENOMEM.
  *
  * Threads: safe.
  * Fork: usable in every process of the family.
