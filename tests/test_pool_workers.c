@@ -5,9 +5,10 @@
  *
  *   .exit_hook: after close, max_tasks and resize, once for each worker and after its
  *   last task (test_pool_worker_lifetime, test_worker_finalization_via_atexit_handler
- *   of CPython), not after terminate; mpx_worker_state; .pin; .nice; .memory_limit:
- *   ENOMEM, told apart, retried; .max_age, .max_growth; mpx_pool_resize up and down,
- *   busy and idle, from another process, killed; .idle_timeout, also killed; values that are wrong.
+ *   of CPython), also if several threads join, not after terminate; mpx_worker_state;
+ *   .pin; .nice; .memory_limit: ENOMEM, told apart, retried; .max_age, .max_growth;
+ *   mpx_pool_resize up and down, busy and idle, from another process, killed;
+ *   .idle_timeout, also killed; values that are wrong.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -102,6 +103,44 @@ static void test_exit_hook(void **state)
 		assert_null(mpx_worker_state());
 		mpx_free(l);
 	}
+}
+
+/* The first one stays inside until it may leave. */
+static int end_slowly(void *args)
+{
+	struct gate *g = args;
+	double limit = now() + SOON;
+	if (atomic_fetch_add(&g->entered, 1) == 0)
+		while (!atomic_load(&g->open) && now() < limit)
+			nap();
+	atomic_fetch_add(&g->left, 1);
+	return 0;
+}
+
+static void *join_it(void *pool)
+{
+	child_check(mpx_pool_join(pool, SOON) == 0);
+	return NULL;
+}
+
+static void test_serial_is_joined_by_two(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	mpx_pool *pool = mpx_pool_new(.backend = MPX_BACKEND_SERIAL, .exit_hook = end_slowly,
+				      .exit_args = g);
+	assert_non_null(pool);
+	assert_ok(mpx_pool_close(pool));
+	pthread_t t;
+	assert_int_equal(pthread_create(&t, NULL, join_it, pool), 0);
+	assert_soon(atomic_load(&g->entered) == 1);
+	assert_ok(mpx_pool_join(pool, SOON));
+	atomic_store(&g->open, true);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(atomic_load(&g->entered), 1);
+	assert_int_equal(atomic_load(&g->left), 1);
+	mpx_pool_free(pool);
+	mpx_free(g);
 }
 
 static void test_exit_hook_of_the_replaced(void **state)
@@ -511,6 +550,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		mpx_test(test_exit_hook),
+		mpx_test(test_serial_is_joined_by_two),
 		mpx_test(test_exit_hook_of_the_replaced),
 		mpx_test(test_no_exit_hook_after_terminate),
 		mpx_test(test_pin_and_nice),

@@ -61,16 +61,17 @@ int mpx__serial_start(mpx_pool *pool)
 	return 0;
 }
 
-/* At join: once, as a worker's hook is run. */
+/* At join: once, as a worker's hook is run, whoever else joins it at the same time. */
 void mpx__serial_end(mpx_pool *pool)
 {
 	struct mpx__task around = mpx__task;
 	void *state = mpx__worker_state;
 
+	if (atomic_exchange(&pool->ended, true))
+		return;
 	mpx__task.worker = 0;
 	mpx__worker_state = pool->kept;
 	mpx__worker_end(pool);
 	mpx__worker_state = state;
 	mpx__task = around;
-	pool->exit_hook = NULL;
 }

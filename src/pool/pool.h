@@ -223,6 +223,7 @@ struct mpx_pool {
 	struct mpx__child *supervisor;		   /* the creator's, in its private memory */
 	struct mpx__crew *crew;			   /* likewise; or this */
 	_Atomic(void *) kept;			   /* likewise; mpx_worker_state, if serial */
+	_Atomic bool ended;			   /* likewise; its worker has, if serial */
 	struct mpx__worker worker[];
 };
 
