@@ -13,7 +13,12 @@
  * stop_at, contexts; submitting from several threads and from inside of a task.
  *
  * And where they differ: which process and thread runs a task; cancel, terminate and
- * free while a thread is in a task; a child that inherits such a pool.
+ * free while a thread is in a task, or in the destructors of what a task has left in it;
+ * a child that inherits such a pool.
+ *
+ * Seen to fail with, in src/pool/crew.c: threads joined under the lock; one that has ended
+ * before its destructors have run, or after the first round of them; none in the place of
+ * one that has left and not ended; a last one that does not free the pool.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -698,6 +703,88 @@ static void test_threads_free_while_busy(void **state)
 	mpx_free(g);
 }
 
+/* What a task leaves in its thread: its destructor puts it back once, then is held up, then
+ * calls the library. */
+static pthread_key_t kept;
+
+static struct keeper {
+	struct gate *gate;
+	bool put_back;
+} keepers[2];
+
+static void destroy(void *arg)
+{
+	struct keeper *k = arg;
+	if (!k->put_back) {
+		k->put_back = true;
+		child_check(pthread_setspecific(kept, k) == 0);
+		return;
+	}
+	pass_gate(&k->gate, NULL);
+	mpx_shared_memory *m = mpx_shared_memory_create(NULL, 1);
+	child_check(m && mpx_shared_memory_unlink(m) == 0);
+	mpx_shared_memory_free(m);
+	atomic_fetch_add(&k->gate->left, 1);
+}
+
+static int keep_and_meet(const void *in, void *out)
+{
+	if (pthread_setspecific(kept, &keepers[mpx_task_index()]) != 0)
+		return ENOMEM;
+	return meet(in, out);
+}
+
+/* Each of its two threads keeps one. */
+static mpx_pool *pool_that_keeps(struct gate *g, struct meeting *m)
+{
+	struct guest in[2] = {{m, 2}, {m, 2}};
+	pid_t out[2];
+	mpx_pool *pool = pool_on(MPX_BACKEND_THREADS, 2);
+	atomic_store(&m->met, 0);
+	for (int i = 0; i < 2; i++)
+		keepers[i] = (struct keeper){.gate = g};
+	assert_ok(mpx_pool_map_sized(pool, keep_and_meet, in, sizeof *in, out, sizeof *out, 2,
+				     MPX_TASK(.chunksize = 1)));
+	return pool;
+}
+
+static void test_threads_with_destructors(void **state)
+{
+	(void)state;
+	struct gate *g = gate_new();
+	struct meeting *m = mpx_calloc(1, sizeof *m);
+	pid_t pids[2];
+	assert_int_equal(pthread_key_create(&kept, destroy), 0);
+	mpx_pool *pool = pool_that_keeps(g, m);
+	/* One leaves, and before it has ended another takes its place. */
+	assert_ok(mpx_pool_resize(pool, 1));
+	assert_soon(atomic_load(&g->entered) == 1);
+	assert_ok(mpx_pool_resize(pool, 2));
+	assert_true(workers_of(pool, m, 2, pids));
+	assert_int_equal(atomic_load(&g->left), 0);
+	assert_ok(mpx_pool_close(pool));
+	assert_soon(atomic_load(&g->entered) == 2);
+	assert_times_out(mpx_pool_join(pool, 0.05), 0.05);
+	atomic_store(&g->open, true);
+	assert_ok(mpx_pool_join(pool, SOON));
+	assert_int_equal(atomic_load(&g->left), 4); /* twice each: it waits for them */
+	mpx_pool_free(pool);
+	mpx_free(g);
+	/* They are let go, and the last one frees the pool. */
+	g = gate_new();
+	pool = pool_that_keeps(g, m);
+	size_t blocks = heap_blocks();
+	mpx_pool_free(pool);
+	assert_int_equal(atomic_load(&g->entered), 2);
+	assert_true(heap_blocks() >= blocks);
+	atomic_store(&g->open, true);
+	assert_soon(heap_blocks() < blocks);
+	assert_int_equal(atomic_load(&g->left), 4);
+	mpx_free(g);
+	mpx_free(m);
+	assert_int_equal(pthread_key_delete(kept), 0);
+}
+
 /* Results of a pool whose process has died. */
 static mpx_result **left_behind;
 
@@ -788,6 +875,7 @@ int main(void)
 		mpx_test(test_threads_cancel),
 		mpx_test(test_threads_terminate),
 		mpx_test(test_threads_free_while_busy),
+		mpx_test(test_threads_with_destructors),
 		mpx_test(test_threads_die_with_their_process),
 		mpx_test(test_choice),
 	};
