@@ -721,9 +721,9 @@ static void destroy(void *arg)
 		return;
 	}
 	pass_gate(&k->gate, NULL);
-	mpx_shared_memory *m = mpx_shared_memory_create(NULL, 1);
-	child_check(m && mpx_shared_memory_unlink(m) == 0);
-	mpx_shared_memory_free(m);
+	mpx_queue *q = mpx_queue_new();
+	child_check(q && mpx_queue_fileno(q) >= 0);
+	mpx_queue_free(q);
 	atomic_fetch_add(&k->gate->left, 1);
 }
 
