@@ -6,7 +6,11 @@
  *   close: EBUSY afterwards, what was submitted runs, twice; join: EBUSY before,
  *   ETIMEDOUT, repeated; terminate: ECANCELED at once, also for a map under way and
  *   for tasks that ignore SIGTERM; SIGTERM first; 10000 slow tasks queued (as
- *   CPython's own test); close, terminate and free in every order.
+ *   CPython's own test); close, terminate and free in every order; results that outlive the
+ *   pool, and others that are freed by another process while the pool is.
+ *
+ * Seen to fail with, in src/pool/job.c: the pool's block freed in mpx__job_orphan_all(); never
+ * freed in mpx__pool_unlock().
  *
  * CPython's _TestPool: test_terminate, test_enter, test_context, test_async_timeout (its
  * end); _TestPoolWorkerLifetime: test_pool_worker_lifetime_early_close.
@@ -407,6 +411,87 @@ static void test_terminate_by_another(void **state)
 	mpx_free(g);
 }
 
+/* --- results --------------------------------------------------------------------------------- */
+
+enum { RESULTS = 100 };
+
+struct outlived {
+	mpx_result *r[RESULTS];
+	atomic_bool begun;
+};
+
+static int free_half(void *arg)
+{
+	struct outlived *o = arg;
+	for (int i = 0; i < RESULTS / 2; i++) {
+		mpx_result_free(o->r[i]);
+		atomic_store(&o->begun, true);
+	}
+	return 0;
+}
+
+static void submit_squares(mpx_pool *pool, struct outlived *o)
+{
+	atomic_store(&o->begun, false);
+	for (unsigned i = 0; i < RESULTS; i++)
+		assert_non_null(
+			o->r[i] = mpx_pool_apply_async(pool, square, &i, sizeof i, sizeof i, NULL));
+}
+
+/* What they know of their pool is there as long as one of them is. */
+static void test_results_outlive_it(void **state)
+{
+	(void)state;
+	static const mpx_backend backend[] = {MPX_BACKEND_PROCESSES, MPX_BACKEND_THREADS,
+					      MPX_BACKEND_SERIAL};
+	struct outlived *o = mpx_calloc(1, sizeof *o);
+	assert_non_null(o);
+	for (int b = 0; b < 3; b++) {
+		size_t blocks = heap_blocks();
+		mpx_pool *pool = mpx_pool_new(.processes = 2, .backend = backend[b]);
+		assert_non_null(pool);
+		submit_squares(pool, o);
+		for (unsigned i = 0; i < RESULTS; i++)
+			assert_ok(mpx_result_wait(o->r[i], SOON));
+		mpx_pool_free(pool);
+		assert_int_equal(heap_blocks(), blocks + RESULTS + 1);
+		assert_int_equal(mpx_pool_processes(pool), -1); /* it is none now */
+		ends_well(start(free_half, o));
+		assert_int_equal(heap_blocks(), blocks + RESULTS / 2 + 1);
+		for (unsigned i = RESULTS / 2; i < RESULTS; i++) {
+			unsigned y = 0;
+			assert_true(mpx_result_ready(o->r[i]));
+			assert_fails(mpx_result_cancel(o->r[i]), EBUSY);
+			assert_ok(mpx_result_get(o->r[i], &y, 0));
+			assert_int_equal(y, i * i);
+			assert_int_equal(heap_blocks(), blocks + RESULTS - i + 1);
+			mpx_result_free(o->r[i]);
+		}
+		assert_int_equal(heap_blocks(), blocks);
+	}
+	mpx_free(o);
+}
+
+static void test_results_freed_meanwhile(void **state)
+{
+	(void)state;
+	struct outlived *o = mpx_calloc(1, sizeof *o);
+	assert_non_null(o);
+	for (int round = 0; round < 30; round++) {
+		size_t blocks = heap_blocks();
+		mpx_pool *pool = pool_of(1);
+		submit_squares(pool, o);
+		mpx_process *p = start(free_half, o);
+		assert_soon(atomic_load(&o->begun));
+		mpx_pool_free(pool);
+		for (int i = RESULTS / 2; i < RESULTS; i++)
+			mpx_result_free(o->r[i]);
+		ends_well(p);
+		assert_int_equal(heap_blocks(), blocks);
+	}
+	mpx_free(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +507,8 @@ int main(void)
 		mpx_test(test_terminate_after_close),
 		mpx_test(test_free_while_busy),
 		mpx_test(test_terminate_by_another),
+		mpx_test(test_results_outlive_it),
+		mpx_test(test_results_freed_meanwhile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,9 +35,7 @@ bool mpx_future_cancelled(mpx_future *f)
 
 bool mpx_future_running(mpx_future *f)
 {
-	mpx_pool *pool = is_future(f) ? atomic_load(&f->pool) : NULL;
-
-	return pool && !is_done(f) && mpx__job_has_begun(pool, f);
+	return is_future(f) && !is_done(f) && mpx__job_has_begun(f->pool, f);
 }
 
 bool mpx_future_done(mpx_future *f)
@@ -46,8 +44,9 @@ bool mpx_future_done(mpx_future *f)
 }
 
 /* Under the pool's lock, so that nobody begins it meanwhile. */
-static bool cancel_waiting(mpx_pool *pool, struct mpx_result *job)
+static bool cancel_waiting(struct mpx_result *job)
 {
+	mpx_pool *pool = job->pool;
 	bool cancelled = false;
 
 	if (mpx__pool_lock(pool) != 0)
@@ -60,12 +59,9 @@ static bool cancel_waiting(mpx_pool *pool, struct mpx_result *job)
 
 int mpx_future_cancel(mpx_future *f, bool running_too)
 {
-	mpx_pool *pool;
-
 	if (!is_future(f))
 		return -1;
-	pool = atomic_load(&f->pool);
-	if (running_too ? mpx_result_cancel(f) == 0 : pool && cancel_waiting(pool, f))
+	if (running_too ? mpx_result_cancel(f) == 0 : cancel_waiting(f))
 		return 0;
 	if (mpx_future_cancelled(f))
 		return 0;

@@ -69,9 +69,20 @@ int mpx__pool_lock(mpx_pool *pool)
 	return 0;
 }
 
+/* It has been freed: only who has one of its jobs still knows of it. */
+static bool is_ended(mpx_pool *pool)
+{
+	return atomic_load_explicit(&pool->object.type, memory_order_relaxed) != MPX__POOL;
+}
+
 void mpx__pool_unlock(mpx_pool *pool)
 {
-	mpx__word_release(&pool->lock);
+	if (is_ended(pool) && !pool->all) {
+		mpx__heap_retag(pool, MPX__TAG_OBJECT, mpx__self());
+		mpx__object_free_own(pool);
+	} else {
+		mpx__word_release(&pool->lock);
+	}
 	mpx__log_tell();
 }
 
@@ -159,10 +170,26 @@ void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
 	atomic_store(&pool->noted, NULL);
 }
 
+/* With the last job of a pool that has been freed goes the pool, see mpx__pool_unlock: nobody
+ * comes then who would finish what a dead one began, so both go with the process. */
+static void remove_last(mpx_pool *pool, struct mpx_result *job)
+{
+	atomic_store(&job->object.type, 0);
+	THEN;
+	mpx__heap_retag(pool, MPX__TAG_OBJECT, mpx__self());
+	mpx__heap_retag(job, MPX__TAG_OBJECT, mpx__self());
+	pool->all = NULL;
+	mpx__object_free_own(job);
+}
+
 static void remove_and_free(mpx_pool *pool, struct mpx_result *job)
 {
 	remove_pending(pool, job);
 	mpx__bytes_free_all(job);
+	if (is_ended(pool) && pool->all == job && !job->all_next) {
+		remove_last(pool, job);
+		return;
+	}
 	note(pool, job);
 	if (job->all_prev)
 		job->all_prev->all_next = job->all_next;
@@ -347,7 +374,7 @@ void mpx__job_fail(struct mpx_result *job, struct mpx__worker *w, const mpx_fail
 	THEN;
 	job->failures = w->told_failures;
 	stop_if_enough(job);
-	atomic_load(&job->pool)->failed++;
+	job->pool->failed++;
 }
 
 static void finish_failing(mpx_pool *pool)
@@ -513,7 +540,7 @@ void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
 
 void mpx__job_orphan_all(mpx_pool *pool)
 {
-	struct mpx_result *job;
+	struct mpx_result *job, *next;
 
 	for (int i = 0; i < pool->used; i++) {
 		job = atomic_load(&pool->worker[i].job);
@@ -521,14 +548,10 @@ void mpx__job_orphan_all(mpx_pool *pool)
 			mpx__bytes_settle(job, &pool->worker[i]);
 		atomic_store(&pool->worker[i].job, NULL);
 	}
-	while ((job = pool->all)) {
-		if (job->detached || (job->waiter && mpx__peer_dead(job->waiter))) {
+	for (job = pool->all; job; job = next) {
+		next = job->all_next;
+		if (job->detached || (job->waiter && mpx__peer_dead(job->waiter)))
 			remove_and_free(pool, job);
-			continue;
-		}
-		pool->all = job->all_next;
-		if (pool->all)
-			pool->all->all_prev = NULL;
-		atomic_store(&job->pool, NULL);
 	}
+	atomic_store(&pool->object.type, 0);
 }

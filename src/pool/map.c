@@ -142,7 +142,7 @@ static struct mpx_result *new_job(mpx_pool *pool, const struct mpx__request *r)
 	if (!job)
 		return NULL;
 	memset(job, 0, l.head);
-	atomic_store(&job->pool, pool);
+	job->pool = pool;
 	job->fn = r->fn;
 	job->in = r->in;
 	if (!in_place)

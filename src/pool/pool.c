@@ -8,7 +8,6 @@
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "base/private.h"
 #include "shm/family.h"
 #include "sync/eventcount.h"
 
@@ -292,16 +291,12 @@ int mpx_pool_join(mpx_pool *pool, double timeout)
 
 void mpx__pool_destroy(mpx_pool *pool)
 {
-	/* The thread of the callbacks may just be asking for the pool of a result. */
-	mpx__private_lock();
-	if (mpx__pool_lock(pool) == 0) {
-		mpx__job_orphan_all(pool);
-		mpx__pool_unlock(pool);
-	}
-	mpx__private_unlock();
+	if (mpx__pool_lock(pool) != 0)
+		return;
 	if (pool->trace)
 		mpx__trace_end(pool);
-	mpx__object_free(pool);
+	mpx__job_orphan_all(pool);
+	mpx__pool_unlock(pool);
 }
 
 void mpx_pool_free(mpx_pool *pool)

@@ -80,8 +80,8 @@ struct mpx__slot {
 
 struct mpx_result {
 	struct mpx__object object;
-	_Atomic(mpx_pool *) pool; /* NULL once the pool has been freed */
-	mpx_task *fn;		  /* from here to chunks: constant */
+	mpx_pool *pool; /* from here to chunks: constant; its block is there as long as this one */
+	mpx_task *fn;
 	const char *in;
 	size_t in_size;
 	char *out;
@@ -266,7 +266,8 @@ void mpx__job_cancel_waiting(mpx_pool *pool);
 void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
 /* Every job that is not ready fails, at once. */
 void mpx__job_fail_all(mpx_pool *pool, int error, const char *message);
-/* The pool is about to be freed, nobody works any more. */
+/* The pool is freed, nobody works any more: it is none now. Its block stays for the jobs that
+ * have not been freed, and goes when the last of them has, as the lock is released. */
 void mpx__job_orphan_all(mpx_pool *pool);
 
 /* --- guests.c ------------------------------------------------------------------------------ */
@@ -341,7 +342,7 @@ void mpx__serial_end(mpx_pool *pool);
 /* Does it take work from the calling process? */
 bool mpx__backend_here(const mpx_pool *pool);
 
-/* The pool's memory, nobody works any more. */
+/* The pool, nobody works any more. */
 void mpx__pool_destroy(mpx_pool *pool);
 
 /* No more work; error: what outstanding tasks fail with. */

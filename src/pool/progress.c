@@ -108,9 +108,7 @@ static size_t count_done(mpx_pool *pool, struct mpx_result *job)
 
 void mpx__progress(struct mpx_result *job, bool finished)
 {
-	mpx_pool *pool = atomic_load(&job->pool);
-
 	if (mpx__meter_due(&job->meter, finished))
-		mpx__meter_tell(&job->meter, finished || !pool ? job->n : count_done(pool, job),
+		mpx__meter_tell(&job->meter, finished ? job->n : count_done(job->pool, job),
 				atomic_load(&job->failures), job->n, finished);
 }

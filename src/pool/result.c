@@ -25,9 +25,7 @@ static bool is_ready(struct mpx_result *job)
 /* Nobody will make it ready; now it is. */
 static bool is_lost(struct mpx_result *job)
 {
-	mpx_pool *pool = atomic_load(&job->pool);
-
-	return pool && mpx__pool_supervisor_died(pool);
+	return mpx__pool_supervisor_died(job->pool);
 }
 
 static bool has_result(void *arg)
@@ -150,22 +148,20 @@ int mpx_result_get_failure(mpx_result *r, mpx_failure *failure, size_t size)
 
 int mpx_result_cancel(mpx_result *r)
 {
-	mpx_pool *pool;
 	bool cancelled = false;
 	int error;
 
 	if (!is_result(r))
 		return -1;
-	pool = atomic_load(&r->pool);
-	error = pool ? mpx__pool_lock(pool) : EBUSY;
+	error = mpx__pool_lock(r->pool);
 	if (!error) {
-		cancelled = mpx__job_cancel(pool, r);
-		mpx__pool_unlock(pool);
+		cancelled = mpx__job_cancel(r->pool, r);
+		mpx__pool_unlock(r->pool);
 		if (!cancelled)
 			error = EBUSY;
 	}
 	if (cancelled)
-		mpx__pool_wake(pool);
+		mpx__pool_wake(r->pool);
 	if (!error)
 		return 0;
 	errno = error;
@@ -194,23 +190,19 @@ __attribute__((constructor)) static void make_known(void)
 
 void mpx__result_drop(struct mpx_result *r)
 {
-	mpx_pool *pool = atomic_load(&r->pool);
-
-	if (pool && mpx__pool_lock(pool) == 0) {
-		mpx__job_stop(pool, r);
-		mpx__pool_unlock(pool);
+	if (mpx__pool_lock(r->pool) == 0) {
+		mpx__job_stop(r->pool, r);
+		mpx__pool_unlock(r->pool);
 	}
 }
 
 void mpx__result_free(struct mpx_result *r)
 {
-	mpx_pool *pool = atomic_load(&r->pool);
+	mpx_pool *pool = r->pool;
 
-	if (!pool) {
-		mpx__bytes_free_all(r);
-		mpx__object_free(r);
-	} else if (mpx__pool_lock(pool) == 0) {
-		mpx__job_detach(pool, r);
+	if (mpx__pool_lock(pool) == 0) {
+		if (is_result(r)) /* who freed it and died over that may have left it until now */
+			mpx__job_detach(pool, r);
 		mpx__pool_unlock(pool);
 	}
 }

@@ -10,7 +10,8 @@
  * asks mpx__pool_supervisor_died. In src/pool/imap.c: jobs without a waiter. In
  * src/pool/bytes.c: mpx__bytes_settle() that does nothing; note() behind its retag;
  * mpx__bytes_drop() without a note. In src/pool/job.c: mpx__bytes_free_all() behind the job's
- * removal from the list; word_after_death() without the look at told; no finish_failing().
+ * removal from the list; word_after_death() without the look at told; no finish_failing();
+ * remove_last() without its retags.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "step.h"
@@ -21,10 +22,11 @@ enum { ITEMS = 6 };
 
 struct pool_case {
 	int workers;
-	size_t n;   /* items of the victim's job */
-	bool slow;  /* the items of the survivors' */
-	bool give;  /* the victim's items give bytes */
-	bool stops; /* at the first error */
+	size_t n;	/* items of the victim's job */
+	bool slow;	/* the items of the survivors' */
+	bool give;	/* the victim's items give bytes */
+	bool stops;	/* at the first error */
+	size_t outlive; /* so many results the pool */
 };
 
 #define CASE ((const struct pool_case *)step_now->with)
@@ -275,6 +277,19 @@ static void make_result_given(struct world *w)
 	step_check(mpx_result_wait(w->result, STEP_HANG) == 0);
 }
 
+/* Results that outlive their pool; the victim frees one of them. */
+static void make_outlived(struct world *w)
+{
+	w->blocks = heap_blocks();
+	make(w);
+	for (size_t i = 0; i < CASE->outlive; i++) {
+		w->first = w->result;
+		submit_async(w);
+		step_check(w->result && mpx_result_wait(w->result, STEP_HANG) == 0);
+	}
+	mpx_pool_free(w->pool);
+}
+
 /* A worker is held up, so that what comes next waits. */
 static void make_gated(struct world *w)
 {
@@ -368,7 +383,7 @@ static void after_given(struct world *w)
 {
 	mpx_pool_free(w->pool);
 	size_t left = heap_blocks() - w->blocks;
-	step_check(left == 0 || left == CASE->n + 2);
+	step_check(left == 0 || left == CASE->n + 3); /* and the pool */
 	if (left > 0)
 		mpx_result_free(w->result);
 }
@@ -504,6 +519,27 @@ static void after(struct world *w)
 		mpx_pool_free(w->pool);
 }
 
+/* Of the scenario: how often it was tried, and some were lost. */
+static unsigned tried, lost;
+
+/* It was freed, or is so now; with the last one goes what was kept of the pool. */
+static void after_outlived(struct world *w)
+{
+	mpx_result_free(w->result);
+	mpx_result_free(w->first);
+	errno = 0;
+	tried++;
+	lost += heap_blocks() > w->blocks;
+}
+
+/* There are few instructions at which they are nobody's. */
+static void close_outlived(struct world *w)
+{
+	(void)w;
+	step_check(lost * 4 <= tried);
+	tried = lost = 0;
+}
+
 static void after_gated(struct world *w)
 {
 	mpx_pool_free(w->pool);
@@ -545,7 +581,7 @@ static const struct step steps[] = {
 	 ON(.workers = 1, .n = 3)},
 	{"map, while others wait for theirs", make, NULL, submit_map, .killed = killed,
 	 .after = after, .waiter = map, .waiters = 2, .seconds = 4, ON(.workers = 2, .n = 3)},
-	{"map_async", make, NULL, submit_async, .killed = killed, .after = after, .may_lose = 1,
+	{"map_async", make, NULL, submit_async, .killed = killed, .after = after, .may_lose = 2,
 	 .seconds = 3, ON(.workers = 1, .n = 3)},
 	{"result_get", make_result, NULL, get_result, .killed = killed_freeing, .after = after,
 	 .seconds = 3, ON(.workers = 1, .n = 3)},
@@ -578,6 +614,12 @@ static const struct step steps[] = {
 	 .waiters = 1, .seconds = 4, ON(.workers = 1, .n = 0)},
 	{"result_free, with bytes", make_result_given, NULL, free_result, .killed = killed,
 	 .after = after_given, .seconds = 4, ON(.workers = 1, .n = 4, .give = true)},
+	{"result_free, of one of two that have outlived the pool", make_outlived, NULL, free_result,
+	 .killed = nothing, .after = after_outlived, .close = close_outlived, .seconds = 3,
+	 ON(.workers = 1, .n = 3, .outlive = 2)},
+	{"result_free, of the last that has outlived the pool", make_outlived, NULL, free_result,
+	 .killed = nothing, .after = after_outlived, .close = close_outlived, .may_lose = 2,
+	 .seconds = 3, ON(.workers = 1, .n = 3, .outlive = 1)},
 	{"worker: stops a map at its first error", ask_who, .killed = nothing,
 	 .after = after_worker, .whom = the_worker, .open = open_pool, .close = close_pool,
 	 .waiter = map_stopping, .waiters = 1, .seconds = 3, ON(.workers = 1, .n = 0)},
