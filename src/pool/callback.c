@@ -93,28 +93,46 @@ static void call(const struct expected *e)
 /* The user may have freed the result before: then it goes with the last of its callbacks. */
 static void done_with(struct expected *e)
 {
+	bool goes;
+
 	mpx__private_lock();
 	take_out(e);
-	if (e->freed && !find(e->job))
-		mpx__result_free(e->job);
+	goes = e->freed && !find(e->job);
 	mpx__private_unlock();
+	if (goes)
+		mpx__result_free(e->job);
 	free(e);
 }
 
-/* The first whose result is ready; NULL: none is. thorough: also if its supervisor was
- * killed; with the lock, so that nobody frees the pool meanwhile. */
-static struct expected *find_ready(bool thorough)
+/* The first whose result is ready; NULL: none is. */
+static struct expected *find_ready(void)
 {
 	struct expected *e;
 
 	mpx__private_lock();
-	for (e = first; e; e = e->next)
-		if (e->submitted &&
-		    (thorough ? mpx__result_ready_or_lost(e->job)
-			      : atomic_load_explicit(&e->job->ready, memory_order_acquire)))
-			break;
+	e = first;
+	while (e && !(e->submitted && atomic_load_explicit(&e->job->ready, memory_order_acquire)))
+		e = e->next;
 	mpx__private_unlock();
 	return e;
+}
+
+/* The first behind e, or of all, that was submitted. */
+static struct expected *next_submitted(struct expected *e)
+{
+	mpx__private_lock();
+	e = e ? e->next : first;
+	while (e && !e->submitted)
+		e = e->next;
+	mpx__private_unlock();
+	return e;
+}
+
+/* Results whose supervisor was killed get ready. Without the lock: the log hears of that. */
+static void find_lost(void)
+{
+	for (struct expected *e = next_submitted(NULL); e; e = next_submitted(e))
+		mpx__result_ready_or_lost(e->job);
 }
 
 static bool expects_any(void *unused)
@@ -131,7 +149,7 @@ static bool expects_any(void *unused)
 static bool any_is_ready(void *unused)
 {
 	(void)unused;
-	return find_ready(false) != NULL;
+	return find_ready() != NULL;
 }
 
 static void *run(void *unused)
@@ -143,9 +161,12 @@ static void *run(void *unused)
 		while (!expects_any(unused))
 			mpx__event_wait_until(&added, expects_any, NULL, &slice, INT64_MAX);
 		slice.length = 0;
-		while (!(e = find_ready(slice.length >= MPX__SLICE_MAX)))
+		while (!(e = find_ready())) {
+			if (slice.length >= MPX__SLICE_MAX)
+				find_lost();
 			mpx__event_wait_until(&mpx__family_base->done, any_is_ready, NULL, &slice,
 					      INT64_MAX);
+		}
 		call(e);
 		done_with(e);
 	}
