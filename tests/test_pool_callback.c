@@ -5,7 +5,8 @@
  * _TestPool.test_map_async_callbacks and _TestPoolWorkerErrors.test_async_error_callback
  * check, and:
  *
- *   the results, the failure and user as given; one without the other; a thread of
+ *   the results, the failure and user as given; in the order in which the work was done,
+ *   whatever it was submitted in; one without the other; a thread of
  *   its own, with all signals blocked; a slow one delays no result; a result freed before
  *   its callback, in it, after it; many, from several threads; refused submissions
  *   call nothing; cancelled, terminated, the pool freed, its supervisor killed: the error's,
@@ -13,7 +14,8 @@
  *   a child forked later has its own, none of the parent's; a process that ends while they
  *   run.
  *
- * Seen to fail with, in src/pool/callback.c: find_lost() with the lock held.
+ * Seen to fail with, in src/pool/callback.c: find_lost() with the lock held; find_due()
+ * that leaves them in the order of submission. In src/pool/map.c: no ready_at of an empty map.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -140,6 +142,76 @@ static void test_slow_callback(void **state)
 	assert_soon(atomic_load(&quick.good) == 1);
 	assert_int_equal(atomic_load(&slow.good), 1);
 	mpx_pool_free(other);
+}
+
+/* --- their order ----------------------------------------------------------------------------- */
+
+enum { LETTERS = 6 };
+
+struct letters {
+	char text[2 * LETTERS + 1]; /* as they came */
+	atomic_int n;
+};
+
+struct letter {
+	struct letters *all;
+	char c;
+};
+
+static void write_letter(void *user, const void *out, size_t n)
+{
+	const struct letter *l = user;
+	(void)out;
+	(void)n;
+	l->all->text[atomic_load(&l->all->n)] = l->c; /* (one after another) */
+	atomic_fetch_add(&l->all->n, 1);
+}
+
+static void write_letter_again(mpx_future *f, void *user)
+{
+	(void)f;
+	write_letter(user, NULL, 0);
+}
+
+/* They get ready in another order than they were submitted in, while none can be called. */
+static void test_order(void **state)
+{
+	(void)state;
+	static const int ready[LETTERS] = {3, 0, 5, 4, 1, 2};
+	struct told slow = {.hold = true};
+	struct letters all = {.n = 0};
+	struct letter letter[LETTERS], more[2] = {{&all, 'A'}, {&all, '-'}};
+	struct gate *g[LETTERS];
+	mpx_result *r[LETTERS], *empty = NULL;
+	mpx_pool *pool = pool_of(LETTERS);
+	mpx_result *first = map_of(pool, 2, BOTH(&slow));
+	assert_soon(atomic_load(&slow.begun) == 1);
+	for (int i = 0; i < LETTERS; i++) {
+		letter[i] = (struct letter){&all, (char)('a' + i)};
+		g[i] = gate_new();
+		r[i] = mpx_pool_apply_async(pool, pass_gate, &g[i], sizeof g[i], 0,
+					    MPX_TASK(.callback = write_letter, .user = &letter[i]));
+		assert_non_null(r[i]);
+	}
+	assert_ok(mpx_future_add_done_callback(r[0], write_letter_again, &more[0]));
+	for (int i = 0; i < LETTERS; i++) {
+		if (i == LETTERS / 2) /* it is ready at once */
+			empty = map_of(pool, 0,
+				       MPX_TASK(.callback = write_letter, .user = &more[1]));
+		atomic_store(&g[ready[i]]->open, true);
+		assert_ok(mpx_result_wait(r[ready[i]], SOON));
+	}
+	assert_int_equal(atomic_load(&all.n), 0);
+	atomic_store(&slow.hold, false);
+	assert_soon(atomic_load(&all.n) == LETTERS + 2);
+	assert_string_equal(all.text, "daAf-ebc");
+	for (int i = 0; i < LETTERS; i++) {
+		mpx_result_free(r[i]);
+		mpx_free(g[i]);
+	}
+	mpx_result_free(first);
+	mpx_result_free(empty);
+	mpx_pool_free(pool);
 }
 
 static void test_freed_whenever(void **state)
@@ -376,10 +448,15 @@ static void test_process_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_good_and_bad),   mpx_test(test_slow_callback),
-		mpx_test(test_freed_whenever), mpx_test(test_ended),
-		mpx_test(test_many),	       mpx_test(test_fork),
-		mpx_test(test_process_ends),   mpx_test(test_supervisor_killed),
+		mpx_test(test_good_and_bad),
+		mpx_test(test_slow_callback),
+		mpx_test(test_order),
+		mpx_test(test_freed_whenever),
+		mpx_test(test_ended),
+		mpx_test(test_many),
+		mpx_test(test_fork),
+		mpx_test(test_process_ends),
+		mpx_test(test_supervisor_killed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

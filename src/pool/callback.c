@@ -5,8 +5,10 @@
  * callbacks that are to come, and one thread, from the first of them on, that waits until
  * a result of any is ready. While the list is empty it sleeps where no result wakes it.
  *
- * Only the thread takes what was submitted out of the list, and frees its result: so
- * between two looks at the list it may use what it has found there without the lock.
+ * Those that are due stand in front, in the order in which their results got ready, the others
+ * behind them as they were submitted. Only the thread moves what was submitted, or takes it
+ * out, and frees its result: so between two looks at the list it may use what it has found
+ * there without the lock.
  */
 #include "base/private.h"
 #include "pool/pool.h"
@@ -25,6 +27,7 @@ struct expected {
 	mpx_future_callback *fn; /* NULL: those that it was submitted with */
 	void *user;
 	bool submitted;
+	bool due;   /* its result is ready */
 	bool freed; /* the user does not want it any more */
 };
 
@@ -104,15 +107,69 @@ static void done_with(struct expected *e)
 	free(e);
 }
 
-/* The first whose result is ready; NULL: none is. */
+/* A part of the list, in the order in which the results got ready. */
+struct part {
+	struct expected *first, *last;
+};
+
+/* Behind those that got ready before, or at the same time. */
+static void sort_in(struct part *part, struct expected *e)
+{
+	struct expected **place = &part->first;
+
+	if (part->last && part->last->job->ready_at <= e->job->ready_at)
+		place = &part->last->next;
+	while (*place && (*place)->job->ready_at <= e->job->ready_at)
+		place = &(*place)->next;
+	e->next = *place;
+	*place = e;
+	if (!e->next)
+		part->last = e;
+}
+
+/* Under the lock: those whose results are ready go from the list to the part. */
+static void move_ready(struct part *part)
+{
+	struct expected **place = &first, *e;
+
+	while ((e = *place)) {
+		if (!e->submitted || !atomic_load_explicit(&e->job->ready, memory_order_acquire)) {
+			place = &e->next;
+			continue;
+		}
+		*place = e->next;
+		if (!e->next)
+			end = place;
+		e->due = true;
+		sort_in(part, e);
+	}
+}
+
+/* Under the lock, if none was due. What got ready while it was looked for is missed, unless
+ * something was found that got so later: then another look finds both. */
+static void find_due(void)
+{
+	struct part part = {NULL, NULL};
+
+	move_ready(&part);
+	if (!part.first)
+		return;
+	move_ready(&part);
+	part.last->next = first;
+	if (!first)
+		end = &part.last->next;
+	first = part.first;
+}
+
+/* The one whose result got ready first; NULL: none is. */
 static struct expected *find_ready(void)
 {
 	struct expected *e;
 
 	mpx__private_lock();
-	e = first;
-	while (e && !(e->submitted && atomic_load_explicit(&e->job->ready, memory_order_acquire)))
-		e = e->next;
+	if (first && !first->due)
+		find_due();
+	e = first && first->due ? first : NULL;
 	mpx__private_unlock();
 	return e;
 }

@@ -195,8 +195,10 @@ static int enqueue(mpx_pool *pool, struct mpx_result *job)
 		least = atomic_load(&pool->least_timeout);
 		if (job->timeout && (!least || job->timeout < least))
 			atomic_store(&pool->least_timeout, job->timeout);
-		if (job->chunks == 0)
+		if (job->chunks == 0) {
+			job->ready_at = mpx__os_now();
 			atomic_store(&job->ready, 1);
+		}
 		if (pool->broken)
 			mpx__job_fail_all(pool, (int)pool->broken, "the pool is broken");
 	}
