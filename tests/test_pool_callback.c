@@ -11,11 +11,13 @@
  *   its callback, in it, after it; many, from several threads; refused submissions
  *   call nothing; cancelled, terminated, the pool freed, its supervisor killed: the error's,
  *   and the log hears of the last while nothing is locked;
+ *   freed by another process while its callbacks are outstanding;
  *   a child forked later has its own, none of the parent's; a process that ends while they
  *   run.
  *
  * Seen to fail with, in src/pool/callback.c: find_lost() with the lock held; find_due()
- * that leaves them in the order of submission. In src/pool/map.c: no ready_at of an empty map.
+ * that leaves them in the order of submission. In src/pool/map.c: no ready_at of an empty map. In
+ * src/pool/job.c: free_if_forgotten() without the look at caller.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -377,6 +379,52 @@ static void test_many(void **state)
 /* --- processes ---------------------------------------------------------------------------------
  */
 
+static int free_it(void *arg)
+{
+	mpx_result_free(arg);
+	return 0;
+}
+
+static void note_future(mpx_future *f, void *user)
+{
+	unsigned y[2] = {0, 0};
+	if (mpx_future_result(f, y, 0) == 0)
+		atomic_fetch_add((atomic_int *)user, (int)y[1]);
+}
+
+/* Its callbacks are outstanding: so long it stays, and comes to them as it was. */
+static void test_freed_by_another(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		mpx_pool *pool = pool_of(1);
+		struct told slow = {.hold = true}, quick = {0};
+		atomic_int noted = 0;
+		mpx_result *first = map_of(pool, 2, BOTH(&slow));
+		assert_soon(atomic_load(&slow.begun) == 1);
+		struct gate *g = gate_new(); /* until all callbacks have been asked for */
+		mpx_result *before = mpx_pool_apply_async(pool, pass_gate, &g, sizeof g, 0, NULL);
+		mpx_result *r = map_of(pool, 2, round == 1 ? NULL : BOTH(&quick));
+		if (round > 0)
+			assert_ok(mpx_future_add_done_callback(r, note_future, &noted));
+		atomic_store(&g->open, true);
+		assert_ok(mpx_result_wait(r, SOON));
+		size_t blocks = idle_blocks(pool);
+		ends_well(start(free_it, r));
+		size_t left = heap_blocks();
+		atomic_store(&slow.hold, false);
+		assert_int_equal(left, blocks);
+		assert_soon(heap_blocks() == blocks - 1);
+		assert_int_equal(atomic_load(&quick.good), round != 1);
+		assert_int_equal(quick.out[1], round != 1);
+		assert_int_equal(atomic_load(&noted), round > 0);
+		mpx_result_free(first);
+		mpx_result_free(before);
+		mpx_free(g);
+		mpx_pool_free(pool);
+	}
+}
+
 static struct told parents;
 
 /* The parent's thread is in the middle of a callback. */
@@ -448,15 +496,11 @@ static void test_process_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_good_and_bad),
-		mpx_test(test_slow_callback),
-		mpx_test(test_order),
-		mpx_test(test_freed_whenever),
-		mpx_test(test_ended),
-		mpx_test(test_many),
-		mpx_test(test_fork),
-		mpx_test(test_process_ends),
-		mpx_test(test_supervisor_killed),
+		mpx_test(test_good_and_bad),   mpx_test(test_slow_callback),
+		mpx_test(test_order),	       mpx_test(test_freed_by_another),
+		mpx_test(test_freed_whenever), mpx_test(test_ended),
+		mpx_test(test_many),	       mpx_test(test_fork),
+		mpx_test(test_process_ends),   mpx_test(test_supervisor_killed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,13 @@
  *   fetch: the heap is what it was, while the pool lives; what had not begun is not run;
  *   users that end without a word; maps of the killed run to their end, then go; a user that
  *   lives keeps all of its own meanwhile, and is not forgotten when it is killed later; a look
- *   costs as much as there are users, not jobs; the supervisor killed while it clears up.
+ *   costs as much as there are users, not jobs; the supervisor killed while it clears up;
+ *   callbacks to come of what the killed had freed, and of what the living has.
  *
  * Seen to fail with these lines broken: the call of mpx__guests_look(); the one of
  * mpx__job_stop() in drop_abandoned(); guests never set; guests set to false always; the
  * look at who is dead left out; the one in mpx__job_orphan_all(), too;
- * what is_dead() found forgotten.
+ * what is_dead() found forgotten; mpx__job_let_go() gone from drop_abandoned().
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -253,6 +254,68 @@ static int stay(void *arg)
 	return 0;
 }
 
+static void call_back(void *user, const void *out, size_t n)
+{
+	struct visit *v = user;
+	(void)out;
+	(void)n;
+	atomic_fetch_add(&v->fetched, 1);
+}
+
+static void call_back_future(mpx_future *f, void *user)
+{
+	(void)f;
+	call_back(user, NULL, 0);
+}
+
+/* Callbacks are to come of what it has freed, whichever way it asked for them. */
+static int expect_callbacks(void *arg)
+{
+	struct visit *v = arg;
+	for (int i = 0; i < 3; i++) {
+		mpx_result *r = mpx_pool_apply_async(
+			v->pool, pass_gate, &v->gate, sizeof v->gate, 0,
+			i == 1 ? NULL : MPX_TASK(.callback = call_back, .user = v));
+		child_check(r);
+		if (i > 0)
+			child_check(mpx_future_add_done_callback(r, call_back_future, v) == 0);
+		mpx_result_free(r);
+	}
+	atomic_store(&v->there, true);
+	child_soon(atomic_load(&v->go_on));
+	child_soon(atomic_load(&v->fetched) == 4);
+	return 0;
+}
+
+/* It is killed before, or afterwards. */
+static void test_callbacks_of_the_killed(void **state)
+{
+	(void)state;
+	struct visit *v = mpx_calloc(2, sizeof *v);
+	mpx_pool *pool = pool_of(3);
+	assert_non_null(v);
+	for (int round = 0; round < 2; round++) {
+		struct gate *g = gate_new();
+		size_t blocks = idle_blocks(pool);
+		v[0] = v[1] = (struct visit){.pool = pool, .gate = g};
+		mpx_process *killed = start(expect_callbacks, &v[0]);
+		mpx_process *living = start(expect_callbacks, &v[1]);
+		assert_soon(atomic_load(&v[0].there) && atomic_load(&v[1].there));
+		atomic_store(&g->open, round == 1);
+		if (round == 1)
+			assert_soon(atomic_load(&v[0].fetched) == 4);
+		kill_it(killed);
+		atomic_store(&g->open, true);
+		atomic_store(&v[1].go_on, true);
+		ends_well(living);
+		assert_soon(heap_blocks() == blocks);
+		mpx_free(g);
+	}
+	assert_true(works(pool));
+	mpx_pool_free(pool);
+	mpx_free(v);
+}
+
 static void test_the_living_keep_theirs(void **state)
 {
 	(void)state;
@@ -333,8 +396,7 @@ static void test_a_look_is_short(void **state)
 	mpx_process *few = start(visit, &v[0]);
 	assert_soon(atomic_load(&v[0].there));
 	assert_true(heap_blocks() >= before + 8);
-	v[1] = (struct visit){
-		.pool = pool, .gate = g, .kind = 2, .held = true, .window = WINDOW};
+	v[1] = (struct visit){.pool = pool, .gate = g, .kind = 2, .held = true, .window = WINDOW};
 	mpx_process *many = start(visit, &v[1]);
 	assert_soon(atomic_load(&v[1].there));
 	size_t both = heap_blocks();
@@ -386,10 +448,10 @@ static void test_supervisor_killed_at_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		mpx_test(test_two_hundred_killed),     mpx_test(test_what_waits_is_not_run),
-		mpx_test(test_ended_without_free),     mpx_test(test_maps_run_to_their_end),
-		mpx_test(test_the_living_keep_theirs), mpx_test(test_a_look_is_short),
-		mpx_test(test_supervisor_killed_at_it),
+		mpx_test(test_two_hundred_killed),	mpx_test(test_what_waits_is_not_run),
+		mpx_test(test_ended_without_free),	mpx_test(test_maps_run_to_their_end),
+		mpx_test(test_the_living_keep_theirs),	mpx_test(test_a_look_is_short),
+		mpx_test(test_callbacks_of_the_killed), mpx_test(test_supervisor_killed_at_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,8 @@ struct expected {
 	void *user;
 	bool submitted;
 	bool due;   /* its result is ready */
-	bool freed; /* the user does not want it any more */
+	bool keeps; /* this process has the job kept: mpx__job_keep */
+	bool freed; /* or, the user does not want it any more */
 };
 
 /* Under mpx__private_lock: */
@@ -93,16 +94,28 @@ static void call(const struct expected *e)
 		job->callback(job->user, job->out, job->n);
 }
 
-/* The user may have freed the result before: then it goes with the last of its callbacks. */
+static void let_go(struct mpx_result *job)
+{
+	mpx_pool *pool = job->pool;
+
+	if (mpx__pool_lock(pool) == 0) {
+		mpx__job_let_go(pool, job);
+		mpx__pool_unlock(pool);
+	}
+}
+
+/* The result may have been freed before: then it goes with the last of its callbacks. */
 static void done_with(struct expected *e)
 {
-	bool goes;
+	bool last;
 
 	mpx__private_lock();
 	take_out(e);
-	goes = e->freed && !find(e->job);
+	last = !find(e->job);
 	mpx__private_unlock();
-	if (goes)
+	if (last && e->keeps)
+		let_go(e->job);
+	else if (last && e->freed)
 		mpx__result_free(e->job);
 	free(e);
 }
@@ -278,6 +291,8 @@ int mpx__callback_prepare(struct mpx_result *job)
 	e = new_expected(job);
 	if (!e)
 		return ENOMEM;
+	e->keeps = true;
+	atomic_store(&job->caller, mpx__self());
 	mpx__private_lock();
 	error = start_thread();
 	if (!error)
@@ -311,6 +326,29 @@ void mpx__callback_forget(struct mpx_result *job)
 	free(e);
 }
 
+static bool keep(struct mpx_result *job)
+{
+	bool keeps = false;
+
+	if (mpx__pool_lock(job->pool) == 0) {
+		keeps = mpx__job_keep(job->pool, job);
+		mpx__pool_unlock(job->pool);
+	}
+	return keeps;
+}
+
+/* It is in the list: now the thread may see it. */
+static void expect(struct expected *e)
+{
+	bool keeps = keep(e->job);
+
+	mpx__private_lock();
+	e->keeps = keeps;
+	e->submitted = true;
+	mpx__private_unlock();
+	tell_thread();
+}
+
 /* Not before those that were added earlier. */
 int mpx__callback_add(struct mpx_result *job, mpx_future_callback *fn, void *user)
 {
@@ -322,7 +360,6 @@ int mpx__callback_add(struct mpx_result *job, mpx_future_callback *fn, void *use
 		return ENOMEM;
 	e->fn = fn;
 	e->user = user;
-	e->submitted = true;
 	mpx__private_lock();
 	at_once = atomic_load(&job->ready) && !find(job);
 	if (!at_once)
@@ -335,7 +372,7 @@ int mpx__callback_add(struct mpx_result *job, mpx_future_callback *fn, void *use
 	if (at_once)
 		fn(job, user);
 	else if (!error)
-		tell_thread();
+		expect(e);
 	return error;
 }
 
@@ -344,7 +381,8 @@ bool mpx__callback_keeps(struct mpx_result *job)
 	struct expected *e;
 	bool keeps = false;
 
-	if (!atomic_load_explicit(&has_thread, memory_order_relaxed))
+	if (!atomic_load_explicit(&has_thread, memory_order_relaxed) ||
+	    atomic_load(&job->caller) == mpx__self())
 		return false;
 	mpx__private_lock();
 	for (e = first; e; e = e->next)

@@ -8,6 +8,9 @@
  *
  * A map that has lost its process runs to its end, for its results may be where
  * others see them. Of an imap nobody would see any: it is as if it had been freed.
+ *
+ * A process that has callbacks to come keeps the job, freed or not. When it is dead, nobody
+ * does.
  */
 #include "platform/platform.h"
 #include "pool/pool.h"
@@ -28,6 +31,12 @@ static bool is_of_imap(const struct mpx_result *job)
 static bool has_guest(const mpx_pool *pool, const struct mpx_result *job)
 {
 	return job->waiter && job->waiter != pool->creator && !job->detached;
+}
+
+/* Likewise for those who have callbacks of it to come. */
+static bool has_caller(const mpx_pool *pool, const struct mpx_result *job)
+{
+	return job->caller && job->caller != pool->creator;
 }
 
 /* To look whether a process lives takes many microseconds, and it may wait for thousands of
@@ -55,16 +64,21 @@ static bool drop_abandoned(mpx_pool *pool)
 	bool alive = false;
 
 	for (struct mpx_result *job = pool->all; job; job = next) {
+		bool calls = has_caller(pool, job);
+
 		next = job->all_next;
-		if (!has_guest(pool, job))
+		if (!calls && !has_guest(pool, job))
 			continue;
-		if (!is_dead(found, job->waiter)) {
+		if (!is_dead(found, calls ? job->caller : job->waiter)) {
 			alive = true;
 			continue;
 		}
 		if (is_of_imap(job))
 			mpx__job_stop(pool, job);
-		mpx__job_detach(pool, job);
+		if (calls)
+			mpx__job_let_go(pool, job);
+		else
+			mpx__job_detach(pool, job);
 	}
 	return alive;
 }

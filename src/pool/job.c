@@ -152,6 +152,13 @@ static void remove_pending(mpx_pool *pool, struct mpx_result *job)
 	job->listed = false;
 }
 
+/* Of a job, by its peer id, if there is one. */
+static void note_guest(mpx_pool *pool, uint32_t id)
+{
+	if (id && id != pool->creator)
+		atomic_store_explicit(&pool->guests, 1, memory_order_relaxed);
+}
+
 void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
 {
 	note(pool, job);
@@ -163,8 +170,8 @@ void mpx__job_add(mpx_pool *pool, struct mpx_result *job)
 	THEN;
 	if (job->all_next)
 		job->all_next->all_prev = job;
-	if (job->waiter && job->waiter != pool->creator)
-		atomic_store_explicit(&pool->guests, 1, memory_order_relaxed);
+	note_guest(pool, job->waiter);
+	note_guest(pool, atomic_load(&job->caller));
 	append_pending(pool, job);
 	THEN;
 	atomic_store(&pool->noted, NULL);
@@ -272,7 +279,8 @@ static bool in_use(mpx_pool *pool, struct mpx_result *job)
 
 static void free_if_forgotten(mpx_pool *pool, struct mpx_result *job)
 {
-	if (job->detached && atomic_load(&job->ready) && !in_use(pool, job))
+	if (job->detached && !atomic_load(&job->caller) && atomic_load(&job->ready) &&
+	    !in_use(pool, job))
 		remove_and_free(pool, job);
 }
 
@@ -300,6 +308,25 @@ void mpx__job_leave(mpx_pool *pool, struct mpx__worker *w)
 void mpx__job_detach(mpx_pool *pool, struct mpx_result *job)
 {
 	job->detached = true;
+	free_if_forgotten(pool, job);
+}
+
+bool mpx__job_keep(mpx_pool *pool, struct mpx_result *job)
+{
+	uint32_t me = mpx__self();
+
+	if (atomic_load(&job->caller))
+		return atomic_load(&job->caller) == me;
+	note_guest(pool, me);
+	THEN;
+	atomic_store(&job->caller, me);
+	return true;
+}
+
+void mpx__job_let_go(mpx_pool *pool, struct mpx_result *job)
+{
+	atomic_store(&job->caller, 0);
+	THEN;
 	free_if_forgotten(pool, job);
 }
 
@@ -538,6 +565,16 @@ void mpx__job_fail_all(mpx_pool *pool, int error, const char *message)
 	}
 }
 
+/* Is it the user's, or has somebody callbacks of it to come? */
+static bool is_wanted(struct mpx_result *job)
+{
+	uint32_t caller = atomic_load(&job->caller);
+
+	if (caller && caller != mpx__self() && mpx__peer_dead(caller))
+		atomic_store(&job->caller, caller = 0);
+	return caller || !(job->detached || (job->waiter && mpx__peer_dead(job->waiter)));
+}
+
 void mpx__job_orphan_all(mpx_pool *pool)
 {
 	struct mpx_result *job, *next;
@@ -550,7 +587,7 @@ void mpx__job_orphan_all(mpx_pool *pool)
 	}
 	for (job = pool->all; job; job = next) {
 		next = job->all_next;
-		if (job->detached || (job->waiter && mpx__peer_dead(job->waiter)))
+		if (!is_wanted(job))
 			remove_and_free(pool, job);
 	}
 	atomic_store(&pool->object.type, 0);

@@ -118,6 +118,7 @@ struct mpx_result {
 	int aborted;		     /* not 0: cancelled, or the pool was; all of it, with that */
 	_Atomic uint32_t stopped;    /* no more of it is begun */
 	bool detached;		     /* the user has freed it */
+	_Atomic uint32_t caller;     /* peer id of a process that has callbacks to come; 0: none */
 	bool listed;		     /* index: it is among the pending */
 	_Atomic uint32_t failed;     /* 0, or 1 + which failure */
 	mpx_failure failure[2];	     /* the other one is being written */
@@ -264,6 +265,10 @@ bool mpx__job_has_begun(mpx_pool *pool, struct mpx_result *job);
 void mpx__job_cancel_waiting(mpx_pool *pool);
 /* The user frees it. */
 void mpx__job_detach(mpx_pool *pool, struct mpx_result *job);
+/* The calling process has callbacks to come, and keeps the job until it has none; false:
+ * another one does so. */
+bool mpx__job_keep(mpx_pool *pool, struct mpx_result *job);
+void mpx__job_let_go(mpx_pool *pool, struct mpx_result *job);
 /* Every job that is not ready fails, at once. */
 void mpx__job_fail_all(mpx_pool *pool, int error, const char *message);
 /* The pool is freed, nobody works any more: it is none now. Its block stays for the jobs that
@@ -362,7 +367,8 @@ void mpx__callback_forget(struct mpx_result *job);
 /* fn is called when it is ready: by the thread, or at once. 0 or an errno value. */
 int mpx__callback_add(struct mpx_result *job, void (*fn)(struct mpx_result *job, void *user),
 		      void *user);
-/* The user frees it: true if the callback's thread will, when it is done with it. */
+/* The user frees it, while another process keeps it for its callbacks: true if this one's
+ * thread will, when it is done with its own. */
 bool mpx__callback_keeps(struct mpx_result *job);
 
 /* What has not been begun of it is not. */
