@@ -51,25 +51,37 @@ static _Noreturn void leave(int code)
 	_exit(code);
 }
 
+static _Atomic uint32_t flushed;
+
 static void *leave_in_time(void *code)
 {
 	int64_t end = mpx__os_now() + FLUSH_TIME;
 
-	while (!mpx__passed(end))
-		mpx__os_sleep(end - mpx__os_now());
-	leave((int)(intptr_t)code);
+	while (!atomic_load(&flushed)) {
+		if (mpx__passed(end))
+			leave((int)(intptr_t)code);
+		mpx__os_wait(&flushed, 0, end);
+	}
+	return NULL;
 }
 
-/* A thread that no handler of the program runs in. Without it, the flush may last. */
-static void start_leaving(int code)
+/* While a thread looks at the clock that no handler of the program runs in. Without it, the
+ * flush may last. */
+static void flush_in_time(int code)
 {
 	sigset_t all, mask;
 	pthread_t thread;
+	bool watched;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	pthread_create(&thread, NULL, leave_in_time, (void *)(intptr_t)code);
+	watched = pthread_create(&thread, NULL, leave_in_time, (void *)(intptr_t)code) == 0;
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	fflush(NULL);
+	atomic_store(&flushed, 1);
+	mpx__os_wake(&flushed, 1);
+	if (watched)
+		pthread_join(thread, NULL);
 }
 
 static void flush_unless_in_use(FILE *file)
@@ -84,12 +96,13 @@ static void flush_unless_in_use(FILE *file)
  * store after it: with threads, the standard ones come first, as long as it takes. */
 static _Noreturn void flush_and_leave(int code)
 {
-	if (!mpx__os_single_threaded()) {
+	if (mpx__os_single_threaded()) {
+		fflush(NULL);
+	} else {
 		flush_unless_in_use(stdout);
 		flush_unless_in_use(stderr);
-		start_leaving(code);
+		flush_in_time(code);
 	}
-	fflush(NULL);
 	leave(code);
 }
 
