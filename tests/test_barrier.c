@@ -140,12 +140,14 @@ static void *thread_waits(void *arg)
 	return NULL;
 }
 
-/* Forks one, and waits until it has arrived. */
+/* Forks one, and waits until it has arrived, and sleeps: who is stopped a moment before that is
+ * inside, and holds up the others. */
 static pid_t arrive(struct shared *w)
 {
 	int waiting = mpx_barrier_n_waiting(w->b);
 	pid_t pid = fork_child(wait_once, w);
 	assert_soon(mpx_barrier_n_waiting(w->b) == waiting + 1);
+	assert_soon(asleep(pid) || !pid_running(pid));
 	return pid;
 }
 
