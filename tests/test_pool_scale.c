@@ -139,7 +139,11 @@ static void crowd_on(mpx_backend b, int wanted)
 static void test_many_threads(void **state)
 {
 	(void)state;
+#ifdef MPX_TEST_PLATFORM_POSIX /* all who wait look again and again: so many keep a machine busy */
+	crowd_on(MPX_BACKEND_PROCESSES, 150);
+#else
 	crowd_on(MPX_BACKEND_PROCESSES, (int)full_or(1000, 200));
+#endif
 }
 
 static void test_many_threads_and_threads(void **state)
