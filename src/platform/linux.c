@@ -125,6 +125,16 @@ size_t mpx__os_memory_available(void)
 
 /* --- life of processes ---------------------------------------------------- */
 
+/* The beginning of the n-th field from here on; NULL: there are not so many. */
+static const char *skip_fields(const char *p, int n)
+{
+	while (p && n-- > 0) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	return p;
+}
+
 /* A pid is a process only together with the time it was started: /proc/PID/stat
  * gives that in field 22, the state in field 3 and the number of threads in field 20, all
  * counted behind the last ')' since the name in field 2 may contain anything. The state is
@@ -139,13 +149,10 @@ static bool read_stat(pid_t pid, bool *gone, uint64_t *birth)
 	if (read_file(path, text, sizeof text) <= 0 || !(p = strrchr(text, ')')) || p[1] != ' ')
 		return false;
 	state = p[2];
-	p += 2;
-	for (int field = 3; field < 22 && p; field++) {
-		if (field == 20)
-			threads = strtoul(p, NULL, 10);
-		p = strchr(p, ' ');
-		p = p ? p + 1 : NULL;
-	}
+	p = skip_fields(p, 18);
+	if (p)
+		threads = strtoul(p, NULL, 10);
+	p = skip_fields(p, 2);
 	if (!p)
 		return false;
 	*birth = strtoull(p, NULL, 10);
@@ -426,10 +433,7 @@ bool mpx__os_single_threaded(void)
 #endif
 	if (read_file("/proc/self/stat", text, sizeof text) <= 0 || !(p = strrchr(text, ')')))
 		return false;
-	for (int field = 2; field < 20 && p; field++) {
-		p = strchr(p, ' ');
-		p = p ? p + 1 : NULL;
-	}
+	p = skip_fields(p, 18);
 	return p && atoi(p) == 1;
 }
 
